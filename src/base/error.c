@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* Names and sentences of error codes. errno's names come from glibc's strerrorname_np where there is
+ * one; the sentences of errno from strerrordesc_np, which, unlike strerror, is thread-safe and not translated. */
+#include "base/base.h"
+
+#include <string.h>
+
+struct own_code {
+    int code;
+    const char *name, *sentence;
+};
+
+static const struct own_code own_codes[] = {
+    { 0, "0", "success" },
+    { ASYNC_ECANCELED, "ASYNC_ECANCELED", "cancelled" },
+    { ASYNC_ETIMEOUT, "ASYNC_ETIMEOUT", "a deadline has passed" },
+    { ASYNC_EEOF, "ASYNC_EEOF", "the stream ended in the middle of what was asked for" },
+    { ASYNC_ENOTASK, "ASYNC_ENOTASK", "an await outside of a task (use async_run)" },
+    { ASYNC_ELIMIT, "ASYNC_ELIMIT", "longer than the limit" },
+    { ASYNC_ESTATE, "ASYNC_ESTATE", "not in a state for this" },
+    { ASYNC_ECLOSED, "ASYNC_ECLOSED", "closed" },
+    { ASYNC_ENONAME, "ASYNC_ENONAME", "no such host or service" },
+    { ASYNC_EDNS, "ASYNC_EDNS", "the name could not be resolved" },
+    { ASYNC_ENOBACKEND, "ASYNC_ENOBACKEND", "no backend has that name" },
+    { ASYNC_ETHREAD, "ASYNC_ETHREAD", "called from a thread that does not own the loop" },
+    { ASYNC_EDEADLOCK, "ASYNC_EDEADLOCK", "nothing can ever wake the loop" },
+};
+
+static const struct own_code *find_own(int code)
+{
+    for (size_t i = 0; i < AW_ARRAY_SIZE(own_codes); i++)
+        if (own_codes[i].code == code)
+            return &own_codes[i];
+    return NULL;
+}
+
+const char *async_strerror(int code)
+{
+    const struct own_code *own = find_own(code);
+    const char *text;
+
+    if (own)
+        return own->sentence;
+    if (code > 0)
+        return "success";
+    text = code > -4096 ? strerrordesc_np(-code) : NULL;
+    return text ? text : "unknown error";
+}
+
+/* "-ECONNREFUSED" for every errno, made once by the preprocessor instead of at run time: the result is static. */
+static const char *errno_name(int number)
+{
+#define NAME(e) case e: return "-" #e
+    switch (number) {
+    NAME(EPERM); NAME(ENOENT); NAME(ESRCH); NAME(EINTR); NAME(EIO); NAME(ENXIO); NAME(E2BIG); NAME(ENOEXEC);
+    NAME(EBADF); NAME(ECHILD); NAME(EAGAIN); NAME(ENOMEM); NAME(EACCES); NAME(EFAULT); NAME(EBUSY); NAME(EEXIST);
+    NAME(EXDEV); NAME(ENODEV); NAME(ENOTDIR); NAME(EISDIR); NAME(EINVAL); NAME(ENFILE); NAME(EMFILE); NAME(ENOTTY);
+    NAME(ETXTBSY); NAME(EFBIG); NAME(ENOSPC); NAME(ESPIPE); NAME(EROFS); NAME(EMLINK); NAME(EPIPE); NAME(EDOM);
+    NAME(ERANGE); NAME(EDEADLK); NAME(ENAMETOOLONG); NAME(ENOLCK); NAME(ENOSYS); NAME(ENOTEMPTY); NAME(ELOOP);
+    NAME(EPROTO); NAME(EOVERFLOW); NAME(EILSEQ); NAME(ENOTSOCK); NAME(EDESTADDRREQ); NAME(EMSGSIZE);
+    NAME(EPROTOTYPE); NAME(ENOPROTOOPT); NAME(EPROTONOSUPPORT); NAME(ESOCKTNOSUPPORT); NAME(EOPNOTSUPP);
+    NAME(EPFNOSUPPORT); NAME(EAFNOSUPPORT); NAME(EADDRINUSE); NAME(EADDRNOTAVAIL); NAME(ENETDOWN);
+    NAME(ENETUNREACH); NAME(ENETRESET); NAME(ECONNABORTED); NAME(ECONNRESET); NAME(ENOBUFS); NAME(EISCONN);
+    NAME(ENOTCONN); NAME(ESHUTDOWN); NAME(ETOOMANYREFS); NAME(ETIMEDOUT); NAME(ECONNREFUSED); NAME(EHOSTDOWN);
+    NAME(EHOSTUNREACH); NAME(EALREADY); NAME(EINPROGRESS); NAME(ESTALE); NAME(EDQUOT); NAME(EBADMSG); NAME(ENODATA);
+    default: return "unknown error";
+    }
+#undef NAME
+}
+
+const char *async_error_name(int code)
+{
+    const struct own_code *own = find_own(code);
+
+    if (own)
+        return own->name;
+    return code < 0 && code > -4096 ? errno_name(-code) : "unknown error";
+}

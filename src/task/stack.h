@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* Stacks: slabs of 64 with a guard below each, reused last in, first out. */
+#ifndef AW_TASK_STACK_H
+#define AW_TASK_STACK_H
+
+#include "backend/backend.h"
+#include "base/alloc.h"
+
+struct aw_stack {
+    void *low; /* lowest usable byte, just above the guard */
+    void *top; /* where to begin: shifted by a colour, so that the tops of many stacks do not share cache sets */
+    struct aw_slab *slab; /* private */
+    uint32_t index;       /* private */
+};
+
+struct aw_stack_pool;
+
+#define AW_STACK_SIZE_DEFAULT (64 * 1024)
+#define AW_STACK_SIZE_MIN (16 * 1024)
+#define AW_STACK_SIZE_MAX (1024 * 1024 * 1024)
+
+int aw_stack_pool_open(struct aw_backend *backend, const async_allocator *allocator, struct aw_stack_pool **ret_pool);
+void aw_stack_pool_close(struct aw_stack_pool *pool);
+/* size is rounded up to pages. 0; -ENOMEM; -EINVAL out of range. */
+int aw_stack_get(struct aw_stack_pool *pool, size_t size, struct aw_stack *ret_stack);
+/* `used_low`: unknown. The stack must not be in use. */
+void aw_stack_put(struct aw_stack_pool *pool, const struct aw_stack *stack);
+/* "madvise", "mprotect", "canary": what new slabs of this pool get. */
+const char *aw_stack_pool_guard(const struct aw_stack_pool *pool);
+/* Canary strategy only: false when the bytes at `low` were overwritten. */
+bool aw_stack_is_intact(const struct aw_stack_pool *pool, const struct aw_stack *stack);
+/* Is this address in the guard below a stack of the pool? Then *ret_low is that stack's low. Called from a signal
+ * handler. */
+bool aw_stack_pool_find_guard(const struct aw_stack_pool *pool, const void *address, void **ret_low);
+/* Fills the stack's free part with a pattern / how many bytes below top have lost it. */
+void aw_stack_paint(const struct aw_stack *stack);
+size_t aw_stack_used(const struct aw_stack *stack);
+
+#endif
