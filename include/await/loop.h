@@ -108,11 +108,12 @@ ASYNC_API int async_loop_close(async_loop *loop);
  */
 ASYNC_API int async_loop_run_forever(async_loop *loop);
 
-/* Runs turns until `task` has ended. Consumes the reference to it.
+/* Runs turns until `task` has ended.
  *
  * suspends  no: it takes the thread
- * returns   0 once the task has ended, *ret_result its result; as run_forever otherwise (also -ENOMEM
- *           for a NULL task, ASYNC_ESTATE when stopped before the end: the reference is kept then)
+ * returns   0 once the task has ended, *ret_result (may be NULL) its result; as run_forever otherwise, also
+ *           -ENOMEM for a NULL task, ASYNC_ESTATE when it was stopped before the end
+ * owns      consumes the reference when it returns 0; otherwise the task is still the caller's
  * threads   loop thread
  * asyncio   loop.run_until_complete()
  */
@@ -341,6 +342,15 @@ ASYNC_API int async_loop_get_statistics(const async_loop *loop, async_loop_stati
  * asyncio   get_running_loop()
  */
 ASYNC_API async_loop *async_get_running_loop(void);
+
+/* Tells the thread which loop runs on it, for a host that calls async_loop_turn() itself. NULL: none any more.
+ *
+ * suspends  no
+ * returns   nothing
+ * threads   loop thread
+ * asyncio   events._set_running_loop()
+ */
+ASYNC_API void async_set_running_loop(async_loop *loop);
 
 /* The short forms: the same as above on the running loop. Without one they return NULL, NaN or
  * ASYNC_ENOTASK.

@@ -15,7 +15,9 @@
  * so an hour takes no time, and the same seed gives the same run. Each case runs in a process of its own with a
  * time limit, and fails when it leaks tasks, descriptors or memory. Output is TAP.
  *
- *     ./my_test [--list] [--backend NAME] [--seed N] [--timeout SECONDS] [--no-fork] [PATTERN]
+ *     ./my_test [--list] [--backend NAME] [--seed N] [--timeout SECONDS] [--no-fork] [--verbose] [PATTERN...]
+ *
+ * A pattern is a part of a name. --no-fork is for debuggers: the first failure ends the program.
  */
 #ifndef AWAIT_TESTING_H
 #define AWAIT_TESTING_H
@@ -30,9 +32,9 @@ extern "C" {
  * ASYNC_TEST_ON(backend, name)   a task on that backend, whatever they say: ASYNC_TEST_ON("linux", name)
  * ASYNC_TEST_PLAIN(name)         an ordinary function on the main thread, without a loop
  */
-#define ASYNC_TEST(name) AW_TEST(name, NULL, AW_TEST_TASK)
-#define ASYNC_TEST_ON(backend, name) AW_TEST(name, backend, AW_TEST_TASK)
-#define ASYNC_TEST_PLAIN(name) AW_TEST(name, NULL, AW_TEST_FUNCTION)
+#define ASYNC_TEST(name) AW_TEST(name, NULL, aw_test_run_task, ASYNC_SUSPENDS)
+#define ASYNC_TEST_ON(backend, name) AW_TEST(name, backend, aw_test_run_task, ASYNC_SUSPENDS)
+#define ASYNC_TEST_PLAIN(name) AW_TEST(name, NULL, aw_test_run_plain, )
 
 /* A failed check ends the case, wherever it is called, also on other stacks. */
 #define ASYNC_CHECK(condition) ((condition) ? (void)0 : aw_test_fail(AW_HERE, "%s", #condition))
@@ -44,7 +46,8 @@ extern "C" {
 /* Ends the case as skipped, with the reason. */
 #define ASYNC_SKIP(...) aw_test_skip(__VA_ARGS__)
 
-/* What the exception handler of the case's loop has got so far. A report that no check has looked at fails the case.
+/* What the exception handler of the case's loop has got so far: message, task, birthplace and detail in one text. A
+ * report that the case has not looked at fails it: the first function looks at all that have come, the second at one.
  *
  * suspends  no
  * returns   how many reports came; async_test_report gives the text of one, "" beyond the last
@@ -101,13 +104,14 @@ ASYNC_AWAIT int await_test_settle(void);
 ASYNC_API int async_test_death(void (*fn)(void *arg), void *arg, char *ret_stderr, size_t size);
 
 /* ---- what the macros reach; not for direct use ---- */
-enum aw_test_kind { AW_TEST_TASK, AW_TEST_FUNCTION };
 struct aw_test {
     struct aw_test *next;
     const char *name, *file, *backend;
-    enum aw_test_kind kind;
+    void (*run)(const struct aw_test *test); /* a pointer, so that plain cases link without loop and tasks */
     void (*body)(void);
 };
+ASYNC_API void aw_test_run_task(const struct aw_test *test);
+ASYNC_API void aw_test_run_plain(const struct aw_test *test);
 ASYNC_API void aw_test_register(struct aw_test *test);
 ASYNC_API void aw_test_fail(const char *where, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 ASYNC_API void aw_test_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
@@ -115,9 +119,9 @@ ASYNC_API void aw_test_equal(const char *where, const char *a_text, const char *
 ASYNC_API void aw_test_equal_text(const char *where, const char *a_text, const char *b_text, const char *a, const char *b);
 ASYNC_API void aw_test_contains(const char *where, const char *text_text, const char *text, const char *part);
 
-#define AW_TEST(name, backend, kind)                                                               \
-    static void name(void);                                                                        \
-    static struct aw_test name##__test = { NULL, #name, __FILE__, backend, kind, name };           \
+#define AW_TEST(name, backend, run, mark)                                                          \
+    mark static void name(void);                                                                   \
+    static struct aw_test name##__test = { NULL, #name, __FILE__, backend, run, name };            \
     __attribute__((constructor)) static void name##__register(void)                                \
     {                                                                                              \
         aw_test_register(&name##__test);                                                           \

@@ -23,19 +23,19 @@
 
 struct aw_backend;
 
-/* Events, and the mask to ask for them. */
+/* Events, and the mask to ask for them. The numbers are epoll's, so that one backend translates nothing. */
 enum {
     AW_READABLE = 1,
-    AW_WRITABLE = 2,
-    AW_PRIORITY = 4,  /* urgent data */
-    AW_READ_END = 8,  /* the peer has shut down its writing half */
-    AW_HANGUP = 16,   /* both halves; always reported */
-    AW_ERROR = 32,    /* always reported */
-    AW_EDGE = 64      /* mask only: report changes, not states */
+    AW_PRIORITY = 2,      /* urgent data */
+    AW_WRITABLE = 4,
+    AW_ERROR = 8,         /* always reported */
+    AW_HANGUP = 16,       /* both halves; always reported */
+    AW_EDGE = 64,         /* mask only: report changes, not states */
+    AW_READ_END = 0x2000  /* the peer has shut down its writing half */
 };
 
 struct aw_event {
-    uint64_t token;
+    uint64_t token; /* what add() was given: anything but UINT64_MAX */
     unsigned events;
 };
 
@@ -56,7 +56,8 @@ struct aw_backend_options {
 struct aw_backend_ops {
     const char *name;
     int (*open)(const struct aw_backend_options *options, struct aw_backend **ret_backend);
-    /* No job may be under way but abandoned ones; waits for the threads. */
+    /* Drops the jobs that have not begun, waits for those that have, then calls done() of them all: an owner
+     * that must know sets a flag in work(). No job can be submitted by then. */
     void (*close)(struct aw_backend *backend);
 
     /* One registration a descriptor; -EEXIST, -EPERM not pollable, -EBADF. */
@@ -70,17 +71,19 @@ struct aw_backend_ops {
     /* Any thread, async-signal-safe: the current or next wait() returns at once. */
     void (*wake)(struct aw_backend *backend);
 
-    /* -EAGAIN: no thread to be had. At most `job threads` run at a time; the executor above queues. */
+    /* -EAGAIN: no thread to be had. At most 64 run at a time, the rest waits in its order. */
     int (*job_submit)(struct aw_backend *backend, struct aw_job *job);
     /* 1: the job had not begun and never will, done() is not called; 0: too late. */
     int (*job_cancel)(struct aw_backend *backend, struct aw_job *job);
-    /* Can a thread that is not ours post to this loop? 0 only when the process has no other thread. */
+    /* Can another thread still post to this loop? 0 only when the process has none but this one and idle
+     * ones of ours. Slow, and late by a moment when a thread has just ended: ask after a wait in vain. */
     int (*has_foreign_threads)(struct aw_backend *backend);
 };
 
 /* One entry for each system call. `b` is ignored by the real ones. */
 struct aw_sys {
-    int64_t (*now)(struct aw_backend *b); /* monotonic nanoseconds */
+    int64_t (*now)(struct aw_backend *b);  /* monotonic nanoseconds */
+    int64_t (*tick)(struct aw_backend *b); /* the same, coarse (milliseconds) and cheaper; only compared for equality */
 
     int (*socket)(struct aw_backend *b, int family, int type, int protocol);
     int (*bind)(struct aw_backend *b, int fd, const struct sockaddr *address, socklen_t size);
@@ -133,7 +136,8 @@ const struct aw_backend_ops *aw_backend_find(const char *name);
 /* The names, separated by ", ", for error sentences. */
 const char *aw_backend_names(void);
 
-/* sim only: the virtual world. */
+/* sim only: lets virtual time pass; from how many open descriptors on there is EMFILE (4096). */
 void aw_sim_advance(struct aw_backend *backend, int64_t ns);
+void aw_sim_limit_descriptors(struct aw_backend *backend, int limit);
 
 #endif

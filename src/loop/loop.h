@@ -7,6 +7,7 @@
 #include "base/alloc.h"
 #include "base/atomic.h"
 #include "base/list.h"
+#include "base/note.h"
 #include <await/embed.h>
 #include <await/loop.h>
 
@@ -48,43 +49,43 @@ struct aw_io_slot {
     uint32_t generation;
 };
 
-/* ---- the newest failure's sentence ---- */
-
-struct aw_note {
-    int code;
-    char text[240];
-};
-
-/* Writes the sentence where async_last_error() finds it, and returns code. loop may be NULL. */
-int aw_fail(async_loop *loop, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Writes the sentence that async_last_error() shows, and returns code. */
+#define aw_fail(loop, code, ...) ((void)(loop), aw_note_set(code, __VA_ARGS__))
 
 /* ---- the loop ---- */
 
 #define AW_HOT_BUFFER_SIZE (256 * 1024)
 #define AW_EVENTS_PER_WAIT 256
-#define AW_HANDLES_PER_POLL 64 /* how many handles may run without looking for events */
+#define AW_HANDLES_PER_POLL 64 /* how many handles may run without looking for events, within one tick */
+#define AW_FREE_CALLBACKS_MAX 4096
+
+/* Whoever leaves unread bytes in the hot buffer. Before anybody else reads into it, `save` moves them away; when that
+ * finds no memory they stay, and the read has to be given up. */
+struct aw_hot_lender {
+    int (*save)(struct aw_hot_lender *lender); /* 0 and loop->hot_lender is NULL; -ENOMEM */
+};
 
 struct async_loop {
     /* hot: touched for each callback */
     struct async_handle ready;   /* list head: what runs next turn */
     struct async_handle running; /* list head: what is left of this turn's batch */
-    uint32_t handles_since_poll;
-    bool in_turn, stopping, run_forever, closed, debug;
-    struct aw_note *note;        /* where sentences go: `own_note`, or the task floor's choice */
-    uint64_t callbacks;
+    uint64_t callbacks, callbacks_at_poll;
+    int64_t tick_at_poll;
+    bool in_turn, stopping, is_running, closed, debug;
     int abort_code;              /* negative: a callback stopped the turn */
 
     const struct aw_sys *sys;
     struct aw_backend *backend;
     async_allocator allocator;
     void *hot_buffer;            /* AW_HOT_BUFFER_SIZE, for reads of whoever has the turn */
+    struct aw_hot_lender *hot_lender; /* whose unread bytes lie in it; NULL: it is free */
 
     struct aw_timer_heap timers;
     struct aw_io_slot *slots;    /* indexed by descriptor */
     uint32_t slot_count;
     uint32_t io_count;
 
-    struct aw_event *events;
+    struct aw_event events[AW_EVENTS_PER_WAIT];
     int event_count, event_next;
     struct async_handle due;     /* list head: timers that expired in this turn */
 
@@ -92,7 +93,8 @@ struct async_loop {
     AW_ATOMIC(struct async_handle *) posted;
     AW_ATOMIC(int) sleeping;
 
-    struct async_handle *free_handles; /* freelist of call_soon and call_later handles */
+    struct async_handle *free_callbacks; /* of call_soon and call_later, linked by next */
+    uint32_t free_callback_count;
 
     double (*clock)(void *arg);
     void *clock_arg;
@@ -106,10 +108,11 @@ struct async_loop {
 
     uint32_t holds;              /* things that may wake the loop though no timer or fd says so: jobs, infinite sleeps */
     uint64_t turns, polls, event_total, stale_events, wakeups, handlers_lost;
-    struct aw_note own_note;
 
     /* What the floors above keep for this loop; each is closed in this order by async_loop_close. */
     struct aw_loop_part *parts;
+    void *tasks;                 /* the task floor's part, looked up for each new task */
+    const char *step_name;       /* the task that the newest handle ran, for slow reports; may be NULL */
 };
 
 /* A floor's own state, attached once: freed when the loop closes. */
@@ -144,6 +147,10 @@ enum aw_handle_state {
     AW_HANDLE_POSTED  /* on its way from another thread */
 };
 
+/* handle->flags: when the loop closes with this handle queued, its run() is called all the same, to free what it
+ * holds; it sees loop->closed and calls no user code. */
+#define AW_HANDLE_RUN_AT_CLOSE 1u
+
 static inline void aw_handle_append(struct async_handle *head, struct async_handle *handle)
 {
     handle->prev = head->prev;
@@ -175,6 +182,31 @@ static inline struct async_handle *aw_loop_next_running(async_loop *loop)
     aw_handle_unlink(handle);
     handle->state = AW_HANDLE_IDLE;
     return handle;
+}
+
+/* One turn without the public checks; max_wait in ns. */
+int aw_loop_turn(async_loop *loop, int64_t max_wait);
+/* Is there anything that can make the loop run something, ever? */
+bool aw_loop_can_wake(async_loop *loop);
+/* Takes what other threads posted to the end of the ready queue. */
+void aw_loop_take_posted(async_loop *loop);
+/* Frees all handles of call_soon and call_later that did not run. */
+void aw_callbacks_fini(async_loop *loop);
+void aw_io_fini(async_loop *loop);
+void aw_watchers_fini(async_loop *loop);
+/* A step took `took` ns: debug mode's complaint. */
+void aw_loop_report_slow(async_loop *loop, int64_t took);
+/* run_forever without the checks and the running loop's registration, which are the task floor's. */
+int aw_loop_run_forever(async_loop *loop);
+
+static inline void aw_handle_list_init(struct async_handle *head)
+{
+    head->next = head->prev = head;
+}
+
+static inline bool aw_handle_list_is_empty(const struct async_handle *head)
+{
+    return head->next == head;
 }
 
 /* Timer without the public checks; `timer` must be idle. */

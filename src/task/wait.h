@@ -44,7 +44,10 @@ int aw_await_reason(void);
 int aw_wait_park(struct aw_wait *wait);
 void aw_wait_wake(struct aw_wait *wait, int result);
 
-/* The running task's loop; NULL outside. */
+/* Lets every other ready task run once; not a cancellation point of its own. */
+void aw_await_yield(void);
+
+/* The running task's loop, else the thread's running one; NULL outside. */
 async_loop *aw_current_loop(void);
 
 /* ---- tasks, as far as servers need them ---- */
