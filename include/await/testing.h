@@ -15,7 +15,8 @@
  * so an hour takes no time, and the same seed gives the same run. Each case runs in a process of its own with a
  * time limit, and fails when it leaks tasks, descriptors or memory. Output is TAP.
  *
- *     ./my_test [--list] [--backend NAME] [--seed N] [--timeout SECONDS] [--no-fork] [--verbose] [PATTERN...]
+ *     ./my_test [--list] [--backend NAME] [--seed N] [--timeout SECONDS] [--no-fork] [--verbose]
+ *               [--without PATTERN] [PATTERN...]
  *
  * A pattern is a part of a name. --no-fork is for debuggers: the first failure ends the program.
  */
