@@ -185,12 +185,11 @@
 #define AW_DEFINE_21 AW_TOOMANY
 
 /* sizeof(&fn) keeps the user's name visible to editors; (*&fn##__x) makes a name that async_def has not
- * seen a hard error in old compilers as well. */
-#define AW_TYPED(fn, what) ((void)sizeof(&fn), *&fn##__##what)
-#define AW_CREATE_1(fn) aw_task_at(AW_TYPED(fn, create_task)(), AW_HERE)
-#define AW_CREATE_N(fn, ...) aw_task_at(AW_TYPED(fn, create_task)(__VA_ARGS__), AW_HERE)
-#define AW_CALL_1(fn) AW_TYPED(fn, call)()
-#define AW_CALL_N(fn, ...) AW_TYPED(fn, call)(__VA_ARGS__)
+ * seen a hard error in old compilers as well, and is what compilers call the function in messages. */
+#define AW_CREATE_1(fn) aw_task_at(((void)sizeof(&fn), (*&fn##__create_task)()), AW_HERE)
+#define AW_CREATE_N(fn, ...) aw_task_at(((void)sizeof(&fn), (*&fn##__create_task)(__VA_ARGS__)), AW_HERE)
+#define AW_CALL_1(fn) ((void)sizeof(&fn), (*&fn##__call)())
+#define AW_CALL_N(fn, ...) ((void)sizeof(&fn), (*&fn##__call)(__VA_ARGS__))
 #define AW_CALL(...) AW_CAT(AW_CALL_, AW_ONE(__VA_ARGS__))(__VA_ARGS__)
 
 /* await_start_server: the arguments behind ret_server are bound to the handler's further parameters. */
@@ -212,14 +211,14 @@
 /* ---- async_main ---- */
 
 #define AW_MAIN_1(none)                                                                            \
-    static int aw_main(none);                                                                      \
+    static int aw_main(none) ASYNC_SUSPENDS;                                                       \
     int main(void)                                                                                 \
     {                                                                                              \
         return aw_run_main(aw_main, (int (*)(int, char **))0, 0, (char **)0);                      \
     }                                                                                              \
     static int aw_main(none)
 #define AW_MAIN_2(c, v)                                                                            \
-    static int aw_main(c, v);                                                                      \
+    static int aw_main(c, v) ASYNC_SUSPENDS;                                                       \
     int main(int aw_argc, char **aw_argv)                                                          \
     {                                                                                              \
         return aw_run_main((int (*)(void))0, aw_main, aw_argc, aw_argv);                           \

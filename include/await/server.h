@@ -8,8 +8,9 @@
  *     return r < 0 ? r : await_server_serve_forever(server);
  *
  * The server owns its handlers' tasks and streams: when a handler returns, its stream is flushed, closed
- * and freed. A handler that failed because its peer went away (-ECONNRESET, -EPIPE), or was
- * cancelled, is counted; any other failure is reported. A server that is never freed is freed by the loop.
+ * and freed. A handler that failed because its peer went away (-ECONNRESET, -EPIPE, ASYNC_EEOF and their like), or was
+ * cancelled, is counted; any other failure is reported, at most ten times a minute. A peer that takes nothing of
+ * what is left for half a minute loses it. A server that is never freed is freed by the loop.
  */
 #ifndef AWAIT_SERVER_H
 #define AWAIT_SERVER_H

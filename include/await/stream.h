@@ -110,9 +110,10 @@ ASYNC_API int async_stream_consume(async_stream *stream, size_t size);
 /* Writes all and waits until the stream's buffer is below its low-water mark (nothing to wait for when
  * the kernel takes all at once).
  *
- * suspends  yes, when more than the high-water mark is queued
+ * suspends  yes, when more than the high-water mark is queued, before or after it
  * returns   0: all is written or queued, also when the drain was cut off; the scope's reason, refused at
- *           entry: nothing was taken; -EPIPE · -ECONNRESET · ASYNC_ECLOSED · -ENOMEM · -EINVAL
+ *           entry or while it waited for room: nothing was taken; -EPIPE · -ECONNRESET · ASYNC_ECLOSED · -ENOMEM ·
+ *           -EINVAL
  * threads   loop thread, in a task
  * asyncio   StreamWriter.write() and drain()
  */
@@ -186,7 +187,9 @@ ASYNC_API ASYNC_SUSPENDS void await_stream_close(async_stream *stream);
  */
 ASYNC_API void async_stream_free(async_stream *stream);
 
-/* Takes a handler's stream over from its server: it lives until its last owner frees it.
+/* Takes a handler's stream over from its server: it lives until its last owner frees it. The handler's own reference is
+ * the server's, which gives it back when the handler returns; a handler that frees the stream without having taken a
+ * reference ends it, and the server knows.
  *
  * suspends  no
  * returns   stream

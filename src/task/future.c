@@ -110,6 +110,11 @@ int async_future_cancel(async_future *future)
     return 1;
 }
 
+void aw_future_watch(async_future *future, struct aw_watch *watch)
+{
+    aw_list_append(&future->watches, &watch->link);
+}
+
 /* ---- asking ---- */
 
 int async_future_done(const async_future *future)

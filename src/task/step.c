@@ -10,6 +10,7 @@
  * of a scope, which calls wait->cancel at once. The first one wins: the wait has left its list by then. */
 #include "task/task.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static void make_current(async_task *task)
@@ -36,6 +37,7 @@ int aw_task_step(async_handle *handle)
     async_loop *loop = task->loop;
 
     aw_note.code = 0; /* a callback's failure is not this task's */
+    aw_note_traces = loop->debug;
     if (AW_UNLIKELY(loop->debug))
         loop->step_name = task->name; /* static text, or owned by a task that may end: copied only when slow */
     make_current(task);
@@ -60,10 +62,19 @@ static async_task *take_next(async_task *task)
     return (async_task *)aw_loop_next_running(loop);
 }
 
+/* A function of its own: its buffers would make every task that fails touch one more page of its stack. */
+static AW_COLD char *note_with_stack(async_task *task)
+{
+    char stack[1500], both[1800];
+
+    snprintf(both, sizeof both, "%s\n%s", aw_note.text, aw_note_stack(stack, sizeof stack));
+    return aw_strdup(&task->loop->allocator, both);
+}
+
 /* Sentences belong to the task that failed; the thread's is about to be somebody else's. */
 static AW_COLD void keep_note(async_task *task)
 {
-    char *text = aw_strdup(&task->loop->allocator, aw_note.text);
+    char *text = aw_note.depth > 0 ? note_with_stack(task) : aw_strdup(&task->loop->allocator, aw_note.text);
 
     if (text) {
         aw_free(&task->loop->allocator, task->error);
@@ -137,6 +148,16 @@ static void finish(async_task *task, int result)
     }
 }
 
+/* Where the kernel gives no guards an overflow is found when it has happened: nothing can be trusted any more. */
+static AW_COLD void die_of_overflow(const async_task *task)
+{
+    char name[256];
+
+    fprintf(stderr, "libawait: stack overflow in task %s: its stack has %zu bytes (async_task_options.stack_size gives it more)\n",
+            aw_task_describe(task, name, sizeof name), (size_t)((char *)task->stack.top - (char *)task->stack.low));
+    abort();
+}
+
 void aw_task_main(void *arg)
 {
     async_task *task = arg;
@@ -145,6 +166,8 @@ void aw_task_main(void *arg)
     aw_context_entered(&task->context);
     aw_tasks_reap(task->tasks); /* the task that ran before may have ended */
     finish(task, task->fn(task->arg));
+    if (AW_UNLIKELY(!aw_stack_is_intact(task->tasks->pool, &task->stack)))
+        die_of_overflow(task);
     next = take_next(task);
     if (--task->refs == 0) /* the loop's reference */
         task->tasks->dead = task;

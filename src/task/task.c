@@ -11,6 +11,7 @@
 #include <string.h>
 
 #define RECORD_ALIGN 64
+#define ARGS_FREE 1024
 
 /* ---- this floor's part of a loop ---- */
 
@@ -47,6 +48,11 @@ static void *align_down(void *address, size_t alignment)
     return (void *)((uintptr_t)address & ~(uintptr_t)(alignment - 1));
 }
 
+static size_t align_up(size_t size, size_t alignment)
+{
+    return (size + alignment - 1) & ~(alignment - 1);
+}
+
 static async_task *place_record(const struct aw_stack *stack, const void *args, size_t size, void **ret_args)
 {
     async_task *task = align_down((char *)stack->top - sizeof(async_task), RECORD_ALIGN);
@@ -79,11 +85,17 @@ static void record_init(async_task *task, struct aw_tasks *tasks, const struct a
         task->values = aw_context_inherit(creator->values);
 }
 
-static size_t stack_size_of(const async_loop *loop, const async_task_options *options)
+/* Arguments come out of the stack, but a large struct does not shrink it: the size grows in steps, so that the pool has
+ * few sizes to keep. */
+static size_t stack_size_of(const async_loop *loop, const async_task_options *options, size_t args_size)
 {
+    size_t size = loop->stack_size ? loop->stack_size : AW_STACK_SIZE_DEFAULT;
+
     if (options && options->stack_size)
-        return options->stack_size;
-    return loop->stack_size ? loop->stack_size : AW_STACK_SIZE_DEFAULT;
+        size = options->stack_size;
+    if (args_size > ARGS_FREE)
+        size += align_up(args_size, AW_STACK_SIZE_MIN);
+    return size;
 }
 
 static int apply_options(async_task *task, const async_task_options *options)
@@ -120,7 +132,7 @@ async_task *aw_task_new(async_loop *loop, int (*fn)(void *), const void *args, s
     if (check_new(loop, fn, options) < 0)
         return NULL;
     tasks = aw_loop_tasks(loop);
-    r = tasks ? aw_stack_get(tasks->pool, stack_size_of(loop, options) + size, &stack) : -ENOMEM;
+    r = tasks ? aw_stack_get(tasks->pool, stack_size_of(loop, options, size), &stack) : -ENOMEM;
     if (r < 0) {
         aw_note_set(r, "async_create_task: %s: %s", name, r == -EINVAL ? "no such stack size" : "no memory for a stack");
         return NULL;

@@ -116,6 +116,11 @@ int aw_run_enter(async_loop *loop, const char *what);
 void aw_run_leave(async_loop *loop);
 void aw_run_report_deadlock(async_loop *loop);
 
+/* ---- future.c ---- */
+struct async_future;
+/* Of a future that is pending. Taking the watch off its list ends it. */
+void aw_future_watch(struct async_future *future, struct aw_watch *watch);
+
 /* ---- step.c ---- */
 int aw_task_step(async_handle *handle);
 void aw_task_main(void *arg);
