@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: MIT
+"""The table, and docs/benchmarks.md."""
+
+import os
+from collections import namedtuple
+
+import plot
+
+Judged = namedtuple("Judged", "row value target ok")
+
+
+def number(value):
+    if value >= 10_000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def spread(summary):
+    if len(summary["samples"]) < 2:
+        return ""
+    return f"[{number(summary['q1'])} .. {number(summary['q3'])}]"
+
+
+def ratio(summary):
+    return f"{summary['median']:.2f} [{summary['q1']:.2f} .. {summary['q3']:.2f}]"
+
+
+def best_of_ours(row):
+    ours = [s["cpu_ratio"]["median"] for name, s in row["servers"].items() if name.startswith("libawait")]
+    return min(ours) if ours else None
+
+
+def judged(results):
+    """Every row that has a target. A row of the echo is met when one of our two servers meets it."""
+    for row in results["micro"]:
+        ours = row["who"].get("libawait")
+        if row["target"] is not None and ours is not None:
+            yield Judged(row["row"], ours["median"], row["target"], ours["median"] <= row["target"])
+    for row in results["echo"]:
+        best = best_of_ours(row)
+        if best is not None:
+            yield Judged(row["row"], best, row["target"], best <= row["target"])
+
+
+def verdict(results, name):
+    for row in judged(results):
+        if row.row == name:
+            return f"{'met' if row.ok else 'MISSED'} (<= {number(row.target)})"
+    return ""
+
+
+def micro_rows(results):
+    yield ["", "libawait", "quartiles", "unit", "peer", "target"]
+    for row in results["micro"]:
+        ours = row["who"].get("libawait")
+        peers = [f"{name} {number(s['median'])}" for name, s in row["who"].items() if name != "libawait"]
+        yield [row["row"], number(ours["median"]) if ours else "", spread(ours) if ours else "", row["unit"],
+               ", ".join(peers), verdict(results, row["row"])]
+
+
+def echo_rows(results):
+    yield ["server CPU a request / raw epoll's", "CPU, median [quartiles]", "req/s ratio", "CPU us", "req/s",
+           "p50 / p99 us", "target"]
+    for row in results["echo"]:
+        first = True
+        for name, s in row["servers"].items():
+            if first:
+                yield [f"{row['row']}: raw epoll", "1", "1", number(s["reference_cpu_ns"]["median"] / 1000),
+                       number(s["reference_rate"]["median"]),
+                       f"{number(s['reference_p50_us'][0])} / {number(s['reference_p99_us'][0])}",
+                       verdict(results, row["row"])]
+            first = False
+            yield [f"    {name}", ratio(s["cpu_ratio"]), f"{s['rate_ratio']['median']:.2f}",
+                   number(s["cpu_ns"]["median"] / 1000), number(s["rate"]["median"]),
+                   f"{number(max(s['p50_us']))} / {number(max(s['p99_us']))}", ""]
+
+
+def aligned(rows):
+    rows = list(rows)
+    if len(rows) < 2:
+        return ""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+    return "\n".join([*lines, ""])
+
+
+def text(results):
+    parts = [aligned(micro_rows(results)), aligned(echo_rows(results))]
+    parts += [f"failed: {failure}" for failure in results["failures"]]
+    return "\n".join(part for part in parts if part)
+
+
+# ---- docs/benchmarks.md ----
+
+METHOD = """\
+Written by `bench/run.py --publish`; do not edit. Run `make bench` for your own machine.
+
+How it is measured:
+
+* Echo: two servers live at the same time on one processor, the generator (`bench/load.c`) on another. The traffic
+  alternates between them in slices; the ratio is taken inside of each pair of slices, because the speed of a machine
+  drifts by more than what is to be seen. CPU time is the server process's own, in nanoseconds, user and system.
+  The reference (`bench/peers/echo_epoll.c`) is level-triggered epoll written by hand with one shared buffer. "raw
+  epoll again" is a second process of the reference itself: the noise floor, below which a difference means nothing.
+* `stream` reads into an array on the task's stack; `peek` is lent the loop's own buffer.
+* The others: each program repeats its measurement, ours and the peer's run in turns, and the median is shown.
+"""
+
+
+def markdown(rows):
+    rows = [[cell.strip() or " " for cell in row] for row in rows]
+    if len(rows) < 2:
+        return ""
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    lines.insert(1, "|" + "---|" * len(rows[0]))
+    return "\n".join(lines) + "\n"
+
+
+def machine_text(m):
+    return (f"{m['date']}, {m['cpu']}, {m['cpus']} processors, {m['memory_gib']} GiB, {m['kernel']}, "
+            f"{m['compiler']} ({m['options'].get('buildtype', '')}), glibc {m['glibc']}, libuv {m['libuv']}, "
+            f"libawait {m['libawait']}.")
+
+
+def publish(results, docs):
+    os.makedirs(docs, exist_ok=True)
+    with open(os.path.join(docs, "benchmarks.svg"), "w") as file:
+        file.write(plot.draw(results))
+    parts = ["# Benchmarks", machine_text(results["machine"]), METHOD, "![plot](benchmarks.svg)", "## TCP echo",
+             markdown(echo_rows(results)), "## The parts", markdown(micro_rows(results))]
+    with open(os.path.join(docs, "benchmarks.md"), "w") as file:
+        file.write("\n\n".join(part.strip() for part in parts if part.strip()) + "\n")
