@@ -198,6 +198,12 @@ static ssize_t send_to_peer(struct aw_sim *sim, struct aw_sim_socket *socket, co
     return (ssize_t)n;
 }
 
+/* It has shut down both halves: data is answered by a reset, which is its own end, too. */
+static bool is_deaf(const struct aw_sim_socket *socket)
+{
+    return socket->read_ended && socket->write_ended;
+}
+
 ssize_t aw_sim_send(struct aw_sim *sim, struct aw_sim_socket *socket, const struct iovec *pieces, int count)
 {
     ssize_t total = total_size(pieces, count);
@@ -208,9 +214,11 @@ ssize_t aw_sim_send(struct aw_sim *sim, struct aw_sim_socket *socket, const stru
         return -EAGAIN;
     if (socket->state != AW_SIM_CONNECTED || socket->write_ended)
         return aw_sim_socket_take_error(socket, -EPIPE);
-    if (socket->peer)
+    if (socket->peer && !is_deaf(socket->peer))
         return send_to_peer(sim, socket, pieces, (size_t)total);
     /* The kernel takes it, and the answer says that nobody is there. */
+    if (total > 0 && socket->peer)
+        aw_sim_signal(sim, socket->peer, AW_SIM_RST);
     if (total > 0)
         aw_sim_signal(sim, socket, AW_SIM_RST);
     return total;

@@ -32,7 +32,7 @@ const char *async_last_error(void)
 {
     if (aw_note.code != 0)
         return aw_note.text;
-    return aw_thread.task && aw_thread.task->error ? aw_thread.task->error : "";
+    return aw_thread.task ? aw_task_error(aw_thread.task) : "";
 }
 
 static async_loop *need_loop(const char *what)

@@ -74,7 +74,7 @@ static void take_outcome(async_task_group *group, async_task *task)
 {
     task->retrieved = true;
     if (task->result < 0 && task->result != ASYNC_ECANCELED) /* being cancelled is no failure */
-        fail(group, task->result, task->error ? task->error : async_strerror(task->result));
+        fail(group, task->result, aw_task_error(task));
 }
 
 /* Runs while the task ends, on its stack: the reference that is given back here is not the last one. */

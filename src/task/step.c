@@ -76,11 +76,9 @@ static AW_COLD void keep_note(async_task *task)
 {
     char *text = aw_note.depth > 0 ? note_with_stack(task) : aw_strdup(&task->loop->allocator, aw_note.text);
 
-    if (text) {
-        aw_free(&task->loop->allocator, task->error);
-        task->error = text;
-        task->error_code = aw_note.code;
-    }
+    aw_free(&task->loop->allocator, task->error);
+    task->error = text; /* without memory: the code alone, whose sentence is static */
+    task->error_code = aw_note.code;
     aw_note.code = 0;
 }
 
@@ -118,7 +116,7 @@ static void leave(async_task *task)
 /* The sentence that goes with the result: the newest one if it is of the same code. */
 static AW_COLD void keep_failure(async_task *task, int result)
 {
-    if (aw_note.code == 0 && task->error && task->error_code == result)
+    if (aw_note.code == 0 && task->error_code == result)
         return;
     if (aw_note.code != result)
         aw_note_set(result, "%s", async_strerror(result));

@@ -186,7 +186,7 @@ static void report_unseen(async_task *task)
 {
     char name[256];
 
-    aw_loop_report(task->loop, task->result, task, task->name, task->where, task->error,
+    aw_loop_report(task->loop, task->result, task, task->name, task->where, aw_task_error(task),
                    "task %s failed with %s, and nobody looked", aw_task_describe(task, name, sizeof name),
                    async_error_name(task->result));
 }
@@ -294,9 +294,16 @@ int async_task_result(async_task *task, int *ret_result)
     return 0;
 }
 
+const char *aw_task_error(const async_task *task)
+{
+    if (task->error_code == 0)
+        return "";
+    return task->error ? task->error : async_strerror(task->error_code);
+}
+
 const char *async_task_error(const async_task *task)
 {
-    return task && task->state == AW_TASK_DONE && task->result < 0 && task->error ? task->error : "";
+    return task && task->state == AW_TASK_DONE && task->result < 0 ? aw_task_error(task) : "";
 }
 
 const char *async_task_name(const async_task *task)

@@ -99,6 +99,8 @@ async_task *aw_task_new(async_loop *loop, int (*fn)(void *), const void *args, s
                         const async_task_options *options);
 void aw_task_watch(async_task *task, struct aw_watch *watch);
 void aw_task_free(async_task *task);
+/* The newest sentence that was kept for the task, "" if nothing has failed. */
+const char *aw_task_error(const async_task *task);
 /* "'name' (created at file.c:12)" */
 const char *aw_task_describe(const async_task *task, char *buf, size_t size);
 /* "name waits in await_sleep, created at ...", one a line, of all that have not ended. */
