@@ -12,12 +12,22 @@
 
 enum { SAMPLES_MAX = 64 };
 
-int64_t bench_now(void)
+static int64_t clock_ns(clockid_t clock)
 {
     struct timespec t;
 
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return t.tv_sec * INT64_C(1000000000) + t.tv_nsec;
+}
+
+int64_t bench_now(void)
+{
+    return clock_ns(CLOCK_MONOTONIC);
+}
+
+int64_t bench_cpu(void)
+{
+    return clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 }
 
 uint32_t bench_random(void)

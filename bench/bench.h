@@ -11,8 +11,11 @@
 
 #include <stdint.h>
 
-/* Monotonic nanoseconds. */
+/* Monotonic nanoseconds: for what waits. */
 int64_t bench_now(void);
+/* Nanoseconds of processor time that this process has used: for what computes. Other work on the machine does not count
+ * into it. */
+int64_t bench_cpu(void);
 /* xorshift: the same numbers in ours and in the peers. */
 uint32_t bench_random(void);
 /* Pins the process to $BENCH_CPU, if set. Called by bench_row, too. */

@@ -48,28 +48,28 @@ static int count_down_embedded(async_handle *handle)
 
 static double measure_chain(void)
 {
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
 
     left = CHAIN;
     async_loop_call_soon(loop, chain, NULL);
     BENCH_CHECK(async_loop_run_forever(loop));
-    return (double)(bench_now() - start) / CHAIN;
+    return (double)(bench_cpu() - start) / CHAIN;
 }
 
 static double measure_chain_embedded(void)
 {
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
 
     left = CHAIN;
     async_handle_init(&batch[0], chain_embedded);
     BENCH_CHECK(async_loop_schedule(loop, &batch[0]));
     BENCH_CHECK(async_loop_run_forever(loop));
-    return (double)(bench_now() - start) / CHAIN;
+    return (double)(bench_cpu() - start) / CHAIN;
 }
 
 static double measure_batch(void)
 {
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
 
     for (int round = 0; round < ROUNDS; round++) {
         left = BATCH;
@@ -77,7 +77,7 @@ static double measure_batch(void)
             async_loop_call_soon(loop, count_down, NULL);
         BENCH_CHECK(async_loop_run_forever(loop));
     }
-    return (double)(bench_now() - start) / (BATCH * ROUNDS);
+    return (double)(bench_cpu() - start) / (BATCH * ROUNDS);
 }
 
 static double measure_batch_embedded(void)
@@ -86,14 +86,14 @@ static double measure_batch_embedded(void)
 
     for (int i = 0; i < BATCH; i++)
         async_handle_init(&batch[i], count_down_embedded);
-    start = bench_now();
+    start = bench_cpu();
     for (int round = 0; round < ROUNDS; round++) {
         left = BATCH;
         for (int i = 0; i < BATCH; i++)
             async_loop_schedule(loop, &batch[i]);
         BENCH_CHECK(async_loop_run_forever(loop));
     }
-    return (double)(bench_now() - start) / (BATCH * ROUNDS);
+    return (double)(bench_cpu() - start) / (BATCH * ROUNDS);
 }
 
 int main(void)

@@ -86,6 +86,7 @@ def combine(runs):
         "reference_cpu_ns": samples.summary([x for run in runs for x in run["a"]["cpu_ns"]]),
         "rate": samples.summary([x for run in runs for x in run["b"]["rate"]]),
         "reference_rate": samples.summary([x for run in runs for x in run["a"]["rate"]]),
+        "disturbed": sum(run["disturbed"] for run in runs),
         "p50_us": [run["b"]["p50_us"] for run in runs],
         "p99_us": [run["b"]["p99_us"] for run in runs],
         "reference_p50_us": [run["a"]["p50_us"] for run in runs],

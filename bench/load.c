@@ -12,7 +12,7 @@
  *   What the server does after its last answer (one wait) falls into no slice, for either of the two.
  * - On a machine with other work, a slice in which somebody else had one of the two processors measures that. The
  *   kernel tells how long a ready thread had to wait (/proc/PID/schedstat); a pair with more than 2 % of it is thrown
- *   away and repeated, up to three times as many pairs as asked for. How many is in the result ("disturbed").
+ *   away and repeated, up to twice as many pairs as asked for. How many is in the result ("disturbed").
  * - Closed loop: each connection has one request under way. Latencies understate queueing.
  * - The warm-up slices compare every byte that comes back; the measured ones compare lengths only.
  */
@@ -391,7 +391,7 @@ static bool run_pair(struct server *servers, int pair, bool must_keep)
 
 static void run_pairs(struct server *servers)
 {
-    int spare = 2 * pairs;
+    int spare = pairs;
 
     for (int i = 0; i < warmup; i++)
         run_pair(servers, i, false);

@@ -34,25 +34,25 @@ async_def(run, long, count)
     memset(tasks, 0xff, (size_t)count * sizeof *tasks); /* the pages of the array are not the tasks' */
     resident = bench_resident();
     tables = bench_page_tables();
-    start = bench_now();
+    start = bench_cpu();
     for (long i = 0; i < count; i++) {
         tasks[i] = async_create_task(park);
         if (tasks[i] == NULL)
             return -ENOMEM;
     }
     r = await_sleep(0); /* lets each run until it parks */
-    parked = bench_now();
+    parked = bench_cpu();
     resident = (bench_resident() - resident) / (double)count;
     tables = (bench_page_tables() - tables) / (double)count;
     print("memory", "bytes", count, resident + tables);
     print("resident", "bytes", count, resident);
     print("create+park", "ns", count, (double)(parked - start) / (double)count);
-    start = bench_now();
+    start = bench_cpu();
     for (long i = 0; i < count && r >= 0; i++)
         r = async_resume(tasks[i], 0);
     for (long i = 0; i < count && r >= 0; i++)
         r = await_task(tasks[i], &result);
-    print("wake+join", "ns", count, (double)(bench_now() - start) / (double)count);
+    print("wake+join", "ns", count, (double)(bench_cpu() - start) / (double)count);
     free(tasks);
     return r;
 }

@@ -84,8 +84,19 @@ def aligned(rows):
     return "\n".join([*lines, ""])
 
 
+def disturbed(results):
+    """How quiet the machine was: pairs of slices that were thrown away because other work had a processor."""
+    servers = [server for row in results["echo"] for server in row["servers"].values()]
+    kept = sum(len(server["cpu_ratio"]["samples"]) for server in servers)
+    repeated = sum(server["disturbed"] for server in servers)
+    if not servers:
+        return ""
+    note = "; too many: the machine was busy, do not trust differences below 5 %" if repeated > kept / 2 else ""
+    return f"disturbed pairs of slices: {repeated} repeated, {kept} kept{note}\n"
+
+
 def text(results):
-    parts = [aligned(micro_rows(results)), aligned(echo_rows(results))]
+    parts = [aligned(micro_rows(results)), aligned(echo_rows(results)), disturbed(results)]
     parts += [f"failed: {failure}" for failure in results["failures"]]
     return "\n".join(part for part in parts if part)
 
@@ -103,7 +114,8 @@ How it is measured:
   The reference (`bench/peers/echo_epoll.c`) is level-triggered epoll written by hand with one shared buffer. "raw
   epoll again" is a second process of the reference itself: the noise floor, below which a difference means nothing.
 * `stream` reads into an array on the task's stack; `peek` is lent the loop's own buffer.
-* The others: each program repeats its measurement, ours and the peer's run in turns, and the median is shown.
+* The parts: processor time of the process (elapsed time where threads wait for each other). Each program repeats its
+  measurement, ours and the peer's run in turns, and the median is shown.
 """
 
 
@@ -127,6 +139,7 @@ def publish(results, docs):
     with open(os.path.join(docs, "benchmarks.svg"), "w") as file:
         file.write(plot.draw(results))
     parts = ["# Benchmarks", machine_text(results["machine"]), METHOD, "![plot](benchmarks.svg)", "## TCP echo",
-             markdown(echo_rows(results)), "## The parts", markdown(micro_rows(results))]
+             markdown(echo_rows(results)),
+             disturbed(results), "## The parts", markdown(micro_rows(results))]
     with open(os.path.join(docs, "benchmarks.md"), "w") as file:
         file.write("\n\n".join(part.strip() for part in parts if part.strip()) + "\n")

@@ -30,20 +30,20 @@ static void peer_bounce(void)
 
 static double own(void)
 {
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
 
     for (int i = 0; i < OWN_ROUNDS; i++)
         aw_context_switch(&thread, &other);
-    return (double)(bench_now() - start) / (2.0 * OWN_ROUNDS);
+    return (double)(bench_cpu() - start) / (2.0 * OWN_ROUNDS);
 }
 
 static double peer(void)
 {
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
 
     for (int i = 0; i < PEER_ROUNDS; i++)
         swapcontext(&peer_thread, &peer_other);
-    return (double)(bench_now() - start) / (2.0 * PEER_ROUNDS);
+    return (double)(bench_cpu() - start) / (2.0 * PEER_ROUNDS);
 }
 
 int main(void)

@@ -20,14 +20,14 @@ static async_def(yield_once, long, value)
 
 static async_def(run_singles, double *, ret_ns)
 {
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
 
     for (long i = 0; i < SINGLES; i++) {
         int result, r = await_task(async_create_task(nothing, i), &result);
         if (r < 0)
             return r;
     }
-    *ret_ns = (double)(bench_now() - start) / SINGLES;
+    *ret_ns = (double)(bench_cpu() - start) / SINGLES;
     return 0;
 }
 
@@ -39,7 +39,7 @@ static async_task *create(int yields, long value)
 static async_def(run_batches, int, yields, double *, ret_ns)
 {
     async_task *tasks[BATCH];
-    int64_t start = bench_now();
+    int64_t start = bench_cpu();
 
     for (int round = 0; round < ROUNDS; round++) {
         for (int i = 0; i < BATCH; i++)
@@ -50,7 +50,7 @@ static async_def(run_batches, int, yields, double *, ret_ns)
                 return r;
         }
     }
-    *ret_ns = (double)(bench_now() - start) / (BATCH * ROUNDS);
+    *ret_ns = (double)(bench_cpu() - start) / (BATCH * ROUNDS);
     return 0;
 }
 

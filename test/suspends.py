@@ -51,20 +51,25 @@ def suspensions(function, lines):
             yield cursor.location.line, "await_defer"
 
 
+def is_ours(where, path):
+    """The source itself, and functions that a header of src/ holds."""
+    return where == path or where.startswith(os.path.join(ROOT, "src"))
+
+
 def check_file(path):
     """The problems of one source; a file that clang cannot read is one."""
     unit = Index.create().parse(path, args=ARGUMENTS)
-    name = os.path.relpath(path, ROOT)
     errors = [d.spelling for d in unit.diagnostics if d.severity >= 3]
     if errors:
-        return [f"{name}: clang: {errors[0]}"]
-    lines = open(path).read().splitlines()
+        return [f"{os.path.relpath(path, ROOT)}: clang: {errors[0]}"]
     problems = []
     for function in unit.cursor.get_children():
-        if function.kind != CursorKind.FUNCTION_DECL or not function.is_definition() or str(function.location.file) != path:
+        where = str(function.location.file)
+        if function.kind != CursorKind.FUNCTION_DECL or not function.is_definition() or not is_ours(where, path):
             continue
         if function.spelling.endswith(GENERATED):
             continue
+        name, lines = os.path.relpath(where, ROOT), open(where).read().splitlines()
         marked, calls = is_marked(function), list(suspensions(function, lines))
         if calls and not marked:
             problems.append(f"{name}:{calls[0][0]}: {function.spelling} calls {calls[0][1]}, which suspends, and is not marked ASYNC_SUSPENDS")

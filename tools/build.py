@@ -23,7 +23,7 @@ WATCHED = ["src/*/*.c", "src/*/*.S", "include/await/*.h", "test/conformance/*.c"
 VARIANTS = {
     "release": (None, []),
     "debug": (None, ["-Dbuildtype=debug"]),
-    "clang": ("clang", []),
+    "clang": ("clang", ["-Dbench=true"]),
     "asan": ("gcc", ["-Dbuildtype=debug", "-Doptimization=1", "-Db_sanitize=address,undefined", "-Db_lundef=false"]),
     "tsan": ("gcc", ["-Dbuildtype=debug", "-Doptimization=1", "-Db_sanitize=thread", "-Db_lundef=false"]),
     "ucontext": ("gcc", ["-Dswitch=ucontext"]),

@@ -91,7 +91,8 @@ def unit_jobs(build_dir, prefix="", chosen=None, only=None, **options):
     """One job for each `*_test.c` beside the code."""
     arguments = options.pop("arguments", [])
     wrap = options.pop("wrap", [])
-    found = [s for s in chosen or sources("src/*/*_test.c") if only is None or only.search(open(s).read())]
+    chosen = sources("src/*/*_test.c") if chosen is None else chosen
+    found = [s for s in chosen if only is None or only.search(open(s).read())]
     programs = [unit_program(build_dir, s) for s in found]
     return [Job(prefix + os.path.basename(p), [*wrap, p, *arguments], **options) for p in programs]
 
@@ -186,13 +187,14 @@ def asan(build_dir):
     shown = script("examples/run.py", build_dir)
     for job in shown:
         job.name, job.env = "asan " + job.name, SANITIZER_ENV
-    return programs + shown
+    return programs + shown + script("test/sanitizer/run.py", build_dir)
 
 
 @suite(variant="tsan")
 def tsan(build_dir):
     options = {"env": SANITIZER_ENV, "arguments": ["--timeout", "60"], "limit": 240, "only": THREADED}
-    return unit_jobs(build_dir, "tsan ", **options) + conformance_jobs(build_dir, [("linux", 0)], "tsan ", **options)
+    programs = unit_jobs(build_dir, "tsan ", **options) + conformance_jobs(build_dir, [("linux", 0)], "tsan ", **options)
+    return programs + script("test/sanitizer/run.py", build_dir)
 
 
 @suite(needs=["valgrind"])
@@ -216,9 +218,14 @@ def aarch64(build_dir):
     return script("test/aarch64/run.sh")
 
 
-@suite(needs=["gcc"], serial=True, variant=None)
-def sanitizer_plants(build_dir):
-    return script("test/sanitizer/run.py")
+@suite(serial=True)
+def peers(build_dir):
+    return script("test/peers/asyncio_echo.py", build_dir)
+
+
+@suite(serial=True)
+def demo(build_dir):
+    return script("test/demo.py", build_dir)
 
 
 # ---- running ----
@@ -268,8 +275,13 @@ def failed_result(name, text):
 @functools.cache
 def built(variant, options):
     """(directory, None), or (None, what is wrong), which is shown the first time."""
+    if variant is None:
+        return None, None
+    start = time.monotonic()
     try:
-        return (build.build(variant, options, quiet=True) if variant else None), None
+        where = build.build(variant, options, quiet=True)
+        print(f"    built variant {variant} in {time.monotonic() - start:.1f} s", flush=True)
+        return where, None
     except build.BuildError as error:
         lines = str(error).splitlines()
         first = next((i for i, line in enumerate(lines) if "FAILED" in line or "ERROR" in line), 0)

@@ -28,9 +28,9 @@ static double measure_idle(void)
     left = CHAIN;
     uv_idle_init(&loop, &idle);
     uv_idle_start(&idle, on_idle);
-    start = bench_now();
+    start = bench_cpu();
     uv_run(&loop, UV_RUN_DEFAULT);
-    start = bench_now() - start;
+    start = bench_cpu() - start;
     uv_close((uv_handle_t *)&idle, NULL);
     uv_run(&loop, UV_RUN_DEFAULT);
     return (double)start / CHAIN;

@@ -55,21 +55,21 @@ int main(int argc, char **argv)
     bench_pin();
     resident = bench_resident();
     tables = bench_page_tables();
-    start = bench_now();
+    start = bench_cpu();
     made = create(threads, count);
     if (made == 0)
         bench_die("pthread_create", -1);
-    print("create+park", "ns", count, (double)(bench_now() - start) / (double)made);
+    print("create+park", "ns", count, (double)(bench_cpu() - start) / (double)made);
     resident = (bench_resident() - resident) / (double)made;
     tables = (bench_page_tables() - tables) / (double)made;
     print("memory", "bytes", count, resident + tables);
     print("resident", "bytes", count, resident);
-    start = bench_now();
+    start = bench_cpu();
     for (long i = 0; i < made; i++)
         sem_post(&release);
     for (long i = 0; i < made; i++)
         pthread_join(threads[i], NULL);
-    print("wake+join", "ns", count, (double)(bench_now() - start) / (double)made);
+    print("wake+join", "ns", count, (double)(bench_cpu() - start) / (double)made);
     free(threads);
     return 0;
 }

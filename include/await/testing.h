@@ -33,9 +33,9 @@ extern "C" {
  * ASYNC_TEST_ON(backend, name)   a task on that backend, whatever they say: ASYNC_TEST_ON("linux", name)
  * ASYNC_TEST_PLAIN(name)         an ordinary function on the main thread, without a loop
  */
-#define ASYNC_TEST(name) AW_TEST(name, NULL, aw_test_run_task, ASYNC_SUSPENDS)
-#define ASYNC_TEST_ON(backend, name) AW_TEST(name, backend, aw_test_run_task, ASYNC_SUSPENDS)
-#define ASYNC_TEST_PLAIN(name) AW_TEST(name, NULL, aw_test_run_plain, )
+#define ASYNC_TEST(name) AW_TEST(name, NULL, aw_test_run_task)
+#define ASYNC_TEST_ON(backend, name) AW_TEST(name, backend, aw_test_run_task)
+#define ASYNC_TEST_PLAIN(name) AW_TEST(name, NULL, aw_test_run_plain)
 
 /* A failed check ends the case, wherever it is called, also on other stacks. */
 #define ASYNC_CHECK(condition) ((condition) ? (void)0 : aw_test_fail(AW_HERE, "%s", #condition))
@@ -120,8 +120,8 @@ ASYNC_API void aw_test_equal(const char *where, const char *a_text, const char *
 ASYNC_API void aw_test_equal_text(const char *where, const char *a_text, const char *b_text, const char *a, const char *b);
 ASYNC_API void aw_test_contains(const char *where, const char *text_text, const char *text, const char *part);
 
-#define AW_TEST(name, backend, run, mark)                                                          \
-    mark static void name(void);                                                                   \
+#define AW_TEST(name, backend, run)                                                                \
+    static void name(void) ASYNC_SUSPENDS;                                                         \
     static struct aw_test name##__test = { NULL, #name, __FILE__, backend, run, name };            \
     __attribute__((constructor)) static void name##__register(void)                                \
     {                                                                                              \

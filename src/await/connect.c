@@ -34,11 +34,11 @@ static void stop_connecting(struct aw_wait *wait, int reason)
 }
 
 /* A connected fd; the scope's reason, *ret_cut; the address's failure. */
-static int connect_to(async_loop *loop, const struct aw_address *address, bool *ret_cut)
+ASYNC_SUSPENDS static int connect_to(async_loop *loop, const struct aw_address *address, bool *ret_cut)
 {
     struct connect_wait self = { .wait = { .what = what, .cancel = stop_connecting } };
-    int r = aw_connector_start(&self.connector, loop, (const struct sockaddr *)&address->address, address->size,
-                               connected);
+    int r =
+        aw_connector_start(&self.connector, loop, (const struct sockaddr *)&address->address, address->size, connected);
 
     if (r >= 0)
         r = aw_wait_park(&self.wait);
@@ -76,8 +76,8 @@ static int make_stream(async_loop *loop, int fd, const struct aw_address *addres
     return r;
 }
 
-static int connect_one_of(async_loop *loop, const struct aw_lookup *lookup, const char *host, const char *port,
-                          async_stream **ret_stream)
+ASYNC_SUSPENDS static int connect_one_of(async_loop *loop, const struct aw_lookup *lookup, const char *host,
+                                         const char *port, async_stream **ret_stream)
 {
     struct failures failures = { .used = 0 };
     int r = ASYNC_ENONAME;

@@ -65,8 +65,12 @@ static struct future_job *job_new(async_loop *loop, void *(*fn)(void *), void *a
         aw_free(&loop->allocator, job);
         return NULL;
     }
-    *job = (struct future_job){ .job = { .work = work, .done = done }, .watch.fired = completed_by_others,
-                                .loop = loop, .future = future, .fn = fn, .arg = arg };
+    *job = (struct future_job){ .job = { .work = work, .done = done },
+                                .watch.fired = completed_by_others,
+                                .loop = loop,
+                                .future = future,
+                                .fn = fn,
+                                .arg = arg };
     aw_future_watch(future, &job->watch);
     return job;
 }

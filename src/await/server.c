@@ -329,7 +329,8 @@ static void set_name(async_server *server)
     struct sockaddr_storage address;
     socklen_t size = sizeof address;
 
-    if (loop->sys->getsockname(loop->backend, server->sockets[0].listener.io.fd, (struct sockaddr *)&address, &size) < 0)
+    if (loop->sys->getsockname(loop->backend, server->sockets[0].listener.io.fd, (struct sockaddr *)&address, &size) <
+        0)
         size = 0;
     aw_address_format(server->name, sizeof server->name, (const struct sockaddr *)&address, size);
 }
@@ -341,7 +342,8 @@ static int64_t grace_of(const async_server_options *options)
     return aw_ns_from_seconds(options->grace > 0 ? options->grace : GRACE_DEFAULT);
 }
 
-static async_server *server_new(async_loop *loop, const async_server_options *options, size_t sockets, const char *where)
+static async_server *server_new(async_loop *loop, const async_server_options *options, size_t sockets,
+                                const char *where)
 {
     struct servers_part *servers = find_servers(loop);
     async_server *server =
@@ -393,7 +395,8 @@ static int check_options(async_loop *loop, const async_server_options *options, 
 }
 
 /* Takes the call over on success. */
-static int start(const async_server_options *options, struct aw_call *call, async_server **ret_server, const char *where)
+ASYNC_SUSPENDS static int start(const async_server_options *options, struct aw_call *call, async_server **ret_server,
+                                const char *where)
 {
     struct aw_server_fds fds = { NULL, 0, false };
     int r = aw_await_enter(start_what);
@@ -493,7 +496,7 @@ static void leave_list(struct aw_wait *wait, int reason)
     aw_wait_wake(wait, reason);
 }
 
-static int park(async_server *server, struct aw_list *waits, const char *what)
+ASYNC_SUSPENDS static int park(async_server *server, struct aw_list *waits, const char *what)
 {
     struct server_wait wait = { .wait = { .what = what, .subject = server, .cancel = leave_list } };
     int r;
@@ -522,7 +525,7 @@ int await_server_wait_closed(async_server *server)
     return r;
 }
 
-static int wait_idle(async_server *server)
+ASYNC_SUSPENDS static int wait_idle(async_server *server)
 {
     static const char what[] = "await_server_serve_forever";
     int r = aw_await_enter(what);
@@ -530,7 +533,7 @@ static int wait_idle(async_server *server)
     return r >= 0 && server->count > 0 ? park(server, &server->closers, what) : r;
 }
 
-static void drain(async_server *server)
+ASYNC_SUSPENDS static void drain(async_server *server)
 {
     async_server_close(server);
     {
@@ -578,7 +581,8 @@ int async_server_port(const async_server *server)
     if (!server || server->closed)
         return 0;
     loop = server->loop;
-    if (loop->sys->getsockname(loop->backend, server->sockets[0].listener.io.fd, (struct sockaddr *)&address, &size) < 0)
+    if (loop->sys->getsockname(loop->backend, server->sockets[0].listener.io.fd, (struct sockaddr *)&address, &size) <
+        0)
         return 0;
     if (address.ss_family == AF_INET)
         return ntohs(((struct sockaddr_in *)&address)->sin_port);

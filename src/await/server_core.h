@@ -48,7 +48,8 @@ struct aw_server_fds {
 };
 
 /* server_listen.c: finds or opens the sockets that the options ask for. Suspends. 0, or a failure with a sentence. */
-int aw_server_await_fds(async_loop *loop, const async_server_options *options, struct aw_server_fds *ret_fds);
+ASYNC_SUSPENDS int aw_server_await_fds(async_loop *loop, const async_server_options *options,
+                                       struct aw_server_fds *ret_fds);
 /* Closes those that are not inherited, frees the array. */
 void aw_server_fds_fini(async_loop *loop, struct aw_server_fds *fds);
 

@@ -140,7 +140,7 @@ static int open_sockets(async_loop *loop, const struct aw_lookup *lookup, const 
 
 /* ---- names ---- */
 
-static int look_up(struct aw_lookup *lookup, async_loop *loop, const async_server_options *options)
+ASYNC_SUSPENDS static int look_up(struct aw_lookup *lookup, async_loop *loop, const async_server_options *options)
 {
     const char *port = options->port ? options->port : "0";
 

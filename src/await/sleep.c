@@ -24,7 +24,7 @@ static void sleep_cancelled(struct aw_wait *wait, int reason)
     aw_wait_wake(wait, reason);
 }
 
-static int sleep_until(async_loop *loop, int64_t when)
+ASYNC_SUSPENDS static int sleep_until(async_loop *loop, int64_t when)
 {
     struct sleep_wait self = {
         .wait = { .what = "await_sleep", .cancel = sleep_cancelled, .keeps_loop = when == AW_NEVER },
@@ -36,9 +36,9 @@ static int sleep_until(async_loop *loop, int64_t when)
     return aw_wait_park(&self.wait);
 }
 
-int await_sleep(double seconds)
+AW_NOINLINE int await_sleep(double seconds)
 {
-    int r = aw_await_enter("await_sleep");
+    int r = aw_await_enter_from("await_sleep", AW_FRAME);
     async_loop *loop;
 
     if (r < 0)

@@ -3,8 +3,8 @@
  * write queue, the stream adds tasks that wait (stream_read.c, stream_write.c) and the bytes that were received and
  * not taken.
  *
- * Three ends, in any order: async_stream_close() (ours, graceful), `lost` (the transport's, once, through the loop), and
- * the last reference (the owners'). Waits are woken by whichever comes first; pins keep the memory for those that
+ * Three ends, in any order: async_stream_close() (ours, graceful), `lost` (the transport's, once, through the loop),
+ * and the last reference (the owners'). Waits are woken by whichever comes first; pins keep the memory for those that
  * are still inside. Nothing here allocates after the stream was made, so every end always works. */
 #include "await/stream_core.h"
 
@@ -189,6 +189,13 @@ int aw_stream_unpin(async_stream *stream)
     return ASYNC_ECLOSED;
 }
 
+int aw_stream_enter_null(const char *what)
+{
+    int r = aw_await_enter(what);
+
+    return r < 0 ? r : aw_fail(NULL, -EINVAL, "%s: stream is NULL", what);
+}
+
 int aw_stream_park(struct aw_stream_wait *wait)
 {
     async_stream *stream = wait->stream;
@@ -251,7 +258,7 @@ static void leave_list(struct aw_wait *wait, int reason)
     aw_wait_wake(wait, reason);
 }
 
-static int wait_lost(async_stream *stream, const char *what)
+ASYNC_SUSPENDS static int wait_lost(async_stream *stream, const char *what)
 {
     struct aw_stream_wait wait = {
         .wait = { .what = what, .subject = stream, .cancel = leave_list },

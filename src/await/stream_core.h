@@ -29,15 +29,15 @@ union aw_stream_address {
 struct async_stream {
     struct aw_transport transport; /* first */
 
-    /* What was received and not taken: in the loop's hot buffer while we are its lender, else in `buffer`. */
-    char *data;
+    /* Touched by each read and write; the rest is not, so that an idle connection costs few cache lines. */
+    char *data; /* received and not taken: in the loop's hot buffer while we are its lender, else in `buffer` */
     size_t size;
     struct aw_wait *reader; /* the one task inside of a read; it may be awake already */
     uint32_t refs, pins;
+
     bool closing; /* by async_stream_close */
     bool lost;    /* told by the transport */
-    int error; /* of `lost` */
-
+    int error;    /* of `lost` */
     struct aw_hot_lender lender;
     char *buffer;
     size_t capacity;
@@ -65,7 +65,7 @@ int aw_stream_new(async_loop *loop, int fd, bool inherited, const struct sockadd
 
 /* Parks on the stream and keeps its memory meanwhile. The caller has put the wait where it is found. After a
  * failure the stream may be gone: it must not be touched. */
-int aw_stream_park(struct aw_stream_wait *wait);
+ASYNC_SUSPENDS int aw_stream_park(struct aw_stream_wait *wait);
 /* 0, or ASYNC_ECLOSED when the last owner has freed the stream meanwhile: then it is gone. */
 int aw_stream_unpin(async_stream *stream);
 
@@ -83,13 +83,14 @@ void aw_stream_writable(struct aw_transport *transport);
 void aw_stream_stop_writers(async_stream *stream, int error);
 void aw_stream_stop_drainers(async_stream *stream, int result);
 
+ASYNC_SUSPENDS int aw_stream_enter_null(const char *what);
 /* A check of arguments at an await's entry, and the entry itself. */
-static inline int aw_stream_enter(async_stream *stream, const char *what)
+ASYNC_SUSPENDS static inline int aw_stream_enter(async_stream *stream, const char *what)
 {
     int r;
 
     if (AW_UNLIKELY(!stream))
-        return aw_fail(NULL, -EINVAL, "%s: stream is NULL", what);
+        return aw_stream_enter_null(what);
     /* A spent budget lets others run here, and one of them may free the stream. */
     stream->pins++;
     r = aw_await_enter(what);

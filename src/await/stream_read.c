@@ -29,15 +29,15 @@ void aw_stream_drop_data(async_stream *stream)
 {
     async_loop *loop = stream->transport.loop;
 
-    if (is_in_hot_buffer(stream))
-        loop->hot_lender = NULL;
-    if (AW_UNLIKELY(stream->buffer != NULL)) {
-        aw_free(&loop->allocator, stream->buffer);
-        stream->buffer = NULL;
-        stream->capacity = 0;
-    }
     stream->data = NULL;
     stream->size = 0;
+    if (AW_LIKELY(is_in_hot_buffer(stream))) {
+        loop->hot_lender = NULL;
+        return;
+    }
+    aw_free(&loop->allocator, stream->buffer);
+    stream->buffer = NULL;
+    stream->capacity = 0;
 }
 
 static void drop(async_stream *stream, size_t size)
@@ -165,7 +165,7 @@ static void stop_waiting(struct aw_wait *wait, int reason)
     aw_wait_wake(wait, reason);
 }
 
-static int wait_readable(async_stream *stream, const char *what)
+ASYNC_SUSPENDS static int wait_readable(async_stream *stream, const char *what)
 {
     struct aw_stream_wait wait = {
         .wait = { .what = what, .subject = stream, .cancel = stop_waiting },
@@ -183,37 +183,32 @@ void aw_stream_stop_reader(async_stream *stream, int error)
         aw_wait_wake(stream->reader, error);
 }
 
-static AW_COLD int refuse_read(async_stream *stream, const char *what)
+static AW_COLD int refuse_second_reader(async_stream *stream, const char *what)
 {
-    int error = aw_stream_ended(stream);
-
-    if (stream->closing)
-        return aw_stream_fail(stream, what, error);
     return aw_fail(stream->transport.loop, -EBUSY, "%s: another task is reading from %s (%s)", what,
                    async_stream_peername(stream), stream->reader->what);
 }
 
-static inline int enter_read(async_stream *stream, const char *what)
+/* A closed stream is not looked for: it has no unread bytes, and its transport refuses. */
+ASYNC_SUSPENDS static inline int enter_read(async_stream *stream, const char *what)
 {
     int r = aw_stream_enter(stream, what);
 
     if (AW_UNLIKELY(r < 0))
         return r;
-    if (AW_UNLIKELY(stream->reader || stream->closing))
-        return refuse_read(stream, what);
-    return 0;
+    return AW_LIKELY(!stream->reader) ? 0 : refuse_second_reader(stream, what);
 }
 
 /* The slow end of a failed receive: 0 to try again, or the failure. */
-static int wait_or_fail(async_stream *stream, const char *what, ssize_t n)
+ASYNC_SUSPENDS static int wait_or_fail(async_stream *stream, const char *what, ssize_t n)
 {
     if (AW_LIKELY(n == -EAGAIN))
         return wait_readable(stream, what);
-    return aw_stream_fail(stream, what, (int)n);
+    return aw_stream_fail(stream, what, stream->closing ? ASYNC_ECLOSED : (int)n);
 }
 
 /* Waits until there is something unread, at most `limit` bytes: 1; 0 at the end. */
-static ssize_t need_some(async_stream *stream, size_t limit, const char *what)
+ASYNC_SUSPENDS static ssize_t need_some(async_stream *stream, size_t limit, const char *what)
 {
     while (stream->size == 0) {
         ssize_t n = receive_hot(stream, limit);
@@ -228,7 +223,7 @@ static ssize_t need_some(async_stream *stream, size_t limit, const char *what)
 }
 
 /* Waits until there is more than there was: 1; 0 at the end. */
-static ssize_t need_more(async_stream *stream, size_t wanted, const char *what)
+ASYNC_SUSPENDS static ssize_t need_more(async_stream *stream, size_t wanted, const char *what)
 {
     size_t limit = wanted > FILL_MAX ? wanted : FILL_MAX;
 
@@ -339,8 +334,8 @@ static AW_COLD int fail_until(async_stream *stream, const char *what, int code, 
                    async_stream_peername(stream), size - 1);
 }
 
-static ssize_t read_until(async_stream *stream, const void *separator, size_t separator_size, char *buf, size_t size,
-                          const char *what)
+ASYNC_SUSPENDS static ssize_t read_until(async_stream *stream, const void *separator, size_t separator_size, char *buf,
+                                         size_t size, const char *what)
 {
     size_t seen = 0;
 
@@ -374,7 +369,8 @@ ssize_t await_stream_readline(async_stream *stream, char *buf, size_t size)
     return read_until(stream, "\n", 1, buf, size, what);
 }
 
-ssize_t await_stream_readuntil(async_stream *stream, const void *separator, size_t separator_size, char *buf, size_t size)
+ssize_t await_stream_readuntil(async_stream *stream, const void *separator, size_t separator_size, char *buf,
+                               size_t size)
 {
     static const char what[] = "await_stream_readuntil";
     int r = enter_read(stream, what);
@@ -382,7 +378,7 @@ ssize_t await_stream_readuntil(async_stream *stream, const void *separator, size
     if (AW_UNLIKELY(r < 0))
         return r;
     if (AW_UNLIKELY(!buf || size == 0 || !separator || separator_size == 0))
-        return aw_fail(stream->transport.loop, -EINVAL, "%s: the separator is empty, buf is NULL, or has no room for a NUL",
-                       what);
+        return aw_fail(stream->transport.loop, -EINVAL,
+                       "%s: the separator is empty, buf is NULL, or has no room for a NUL", what);
     return read_until(stream, separator, separator_size, buf, size, what);
 }

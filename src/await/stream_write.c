@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: how tasks write. The transport tries the kernel first and queues the rest; a stream only adds the waits:
+/* Design notes: how tasks write. The transport tries the kernel first and queues the rest; a stream only adds the
+ * waits:
  *
  *   drainers  have written and wait until the queue is at low water again;
  *   writers   found the queue above high water when they came, and wait for room *before* they write. So a peer that
@@ -27,7 +28,7 @@ static struct aw_wait *first_writer(const async_stream *stream)
 }
 
 /* Waits until the queue is at low water. *ret_cut: by the scope. */
-static int wait_drained(async_stream *stream, const char *what, bool *ret_cut)
+ASYNC_SUSPENDS static int wait_drained(async_stream *stream, const char *what, bool *ret_cut)
 {
     struct aw_stream_wait wait = {
         .wait = { .what = what, .subject = stream, .cancel = leave_list },
@@ -42,7 +43,7 @@ static int wait_drained(async_stream *stream, const char *what, bool *ret_cut)
 }
 
 /* Waits for room, behind those who came before. The caller owns a pin: the list must still be there. */
-static int wait_for_room(async_stream *stream, const char *what)
+ASYNC_SUSPENDS static int wait_for_room(async_stream *stream, const char *what)
 {
     struct aw_stream_wait wait = {
         .wait = { .what = what, .subject = stream, .cancel = leave_list },
@@ -90,12 +91,9 @@ void aw_stream_stop_writers(async_stream *stream, int error)
 
 static int write_now(async_stream *stream, const struct iovec *pieces, int count, const char *what)
 {
-    int r;
+    int r = aw_transport_write(&stream->transport, pieces, count);
 
-    if (AW_UNLIKELY(stream->closing))
-        return aw_stream_fail(stream, what, ASYNC_ECLOSED);
-    r = aw_transport_write(&stream->transport, pieces, count);
-    return AW_LIKELY(r >= 0) ? 0 : aw_stream_fail(stream, what, r);
+    return AW_LIKELY(r >= 0) ? 0 : aw_stream_fail(stream, what, stream->closing ? ASYNC_ECLOSED : r);
 }
 
 static int check_pieces(const struct iovec *pieces, size_t count)
@@ -127,8 +125,16 @@ static bool is_lent(const async_stream *stream, const struct iovec *pieces, int 
     return false;
 }
 
+/* Lent bytes cannot: others would read over them. */
+static bool must_wait(const async_stream *stream, const struct iovec *pieces, int count)
+{
+    return (stream->transport.paused_writing || !aw_list_is_empty(&stream->writers)) && !stream->closing &&
+           !is_lent(stream, pieces, count);
+}
+
 /* The way of a write that finds the queue full. */
-static AW_COLD int write_in_turn(async_stream *stream, const struct iovec *pieces, int count, const char *what)
+ASYNC_SUSPENDS static AW_COLD int write_in_turn(async_stream *stream, const struct iovec *pieces, int count,
+                                                const char *what)
 {
     int r;
 
@@ -143,7 +149,7 @@ static AW_COLD int write_in_turn(async_stream *stream, const struct iovec *piece
 }
 
 /* What comes after the bytes were taken: never a refusal. */
-static int drain_written(async_stream *stream, const char *what)
+ASYNC_SUSPENDS static int drain_written(async_stream *stream, const char *what)
 {
     bool cut;
     int r;
@@ -156,7 +162,14 @@ static int drain_written(async_stream *stream, const char *what)
     return cut ? 0 : r;
 }
 
-static AW_COLD int refused(const char *what)
+/* A task that ignores failures must not have the thread for itself. */
+ASYNC_SUSPENDS static AW_COLD int charge_failure(int error, const char *what)
+{
+    (void)aw_await_enter_join(what);
+    return error;
+}
+
+ASYNC_SUSPENDS static AW_COLD int refused(const char *what)
 {
     int reason = aw_await_reason();
     int r = aw_await_enter(what);
@@ -164,20 +177,21 @@ static AW_COLD int refused(const char *what)
     return r < 0 ? r : reason;
 }
 
-static int write_and_drain(async_stream *stream, const struct iovec *pieces, size_t count, const char *what)
+ASYNC_SUSPENDS static int write_and_drain(async_stream *stream, const struct iovec *pieces, size_t count,
+                                          const char *what)
 {
     int r;
 
     if (AW_UNLIKELY(!stream || check_pieces(pieces, count) < 0))
-        return refuse_pieces(stream, what);
+        return charge_failure(refuse_pieces(stream, what), what);
     if (AW_UNLIKELY(!async_current_task() || aw_await_reason() < 0))
         return refused(what);
-    if (AW_UNLIKELY(stream->transport.paused_writing || !aw_list_is_empty(&stream->writers)) && !stream->closing &&
-        !is_lent(stream, pieces, (int)count))
+    /* Writers who wait hold pins: without any there is no need to look at the list. */
+    if (AW_UNLIKELY(stream->transport.paused_writing || stream->pins > 0) && must_wait(stream, pieces, (int)count))
         r = write_in_turn(stream, pieces, (int)count, what);
     else
         r = write_now(stream, pieces, (int)count, what);
-    return AW_LIKELY(r >= 0) ? drain_written(stream, what) : r;
+    return AW_LIKELY(r >= 0) ? drain_written(stream, what) : charge_failure(r, what);
 }
 
 int await_stream_write(async_stream *stream, const void *data, size_t size)

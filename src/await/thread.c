@@ -21,7 +21,7 @@ struct thread_job {
 };
 
 struct thread_wait {
-    struct aw_wait wait; /* first */
+    struct aw_wait wait;    /* first */
     struct thread_job *job; /* NULL once it has ended */
     int result;
     bool cut; /* the scope was cancelled while the job was under way */
@@ -99,8 +99,9 @@ static int start(struct thread_wait *self, async_loop *loop, int (*fn)(void *), 
 
     if (!job)
         return -ENOMEM;
-    *job = (struct thread_job){ .job = { .work = work, .done = done }, .loop = loop, .fn = fn, .arg = arg,
-                                .free_arg = free_arg, .waiter = self };
+    *job = (struct thread_job){
+        .job = { .work = work, .done = done }, .loop = loop, .fn = fn, .arg = arg, .free_arg = free_arg, .waiter = self
+    };
     self->job = job;
     r = aw_executor_submit(executor, &job->job);
     if (r < 0)
@@ -108,7 +109,7 @@ static int start(struct thread_wait *self, async_loop *loop, int (*fn)(void *), 
     return r;
 }
 
-static int enter(int (*fn)(void *), const char *what)
+ASYNC_SUSPENDS static int enter(int (*fn)(void *), const char *what)
 {
     int r = aw_await_enter(what);
 
@@ -138,7 +139,8 @@ int await_to_thread(int (*fn)(void *arg), void *arg, int *ret_result)
     return 0;
 }
 
-static int call_abandonable(int (*fn)(void *), void *arg, void (*free_arg)(void *), int *ret_result, bool *ret_taken)
+ASYNC_SUSPENDS static int call_abandonable(int (*fn)(void *), void *arg, void (*free_arg)(void *), int *ret_result,
+                                           bool *ret_taken)
 {
     static const char what[] = "await_to_thread_abandon";
     struct thread_wait self = { .wait = { .what = what, .cancel = take_back_or_leave } };

@@ -78,7 +78,7 @@ static inline unsigned look(struct world *w, uint64_t token)
 }
 
 /* Waits until all of `wanted` was said of `token`; the result is all that was said of it. */
-static inline unsigned await_events(struct world *w, uint64_t token, unsigned wanted)
+static inline unsigned wait_for_events(struct world *w, uint64_t token, unsigned wanted)
 {
     int64_t deadline = now(w) + PATIENCE;
     struct aw_event events[16];
@@ -159,7 +159,7 @@ static inline int accept_one(struct world *w, int listener)
     int fd;
 
     add(w, listener, AW_READABLE, UINT64_C(1) << 40);
-    await_events(w, UINT64_C(1) << 40, AW_READABLE);
+    wait_for_events(w, UINT64_C(1) << 40, AW_READABLE);
     fd = w->sys->accept(w->backend, listener, NULL, NULL);
     ASYNC_CHECK(fd >= 0);
     ASYNC_CHECK_EQ(w->ops->remove(w->backend, listener), 0);
@@ -174,10 +174,10 @@ static inline int new_client(struct world *w, int listener)
     return fd;
 }
 
-static inline void await_connected(struct world *w, int fd)
+static inline void wait_until_connected(struct world *w, int fd)
 {
     add(w, fd, AW_WRITABLE, UINT64_C(1) << 41);
-    await_events(w, UINT64_C(1) << 41, AW_WRITABLE);
+    wait_for_events(w, UINT64_C(1) << 41, AW_WRITABLE);
     ASYNC_CHECK_EQ(w->ops->remove(w->backend, fd), 0);
     ASYNC_CHECK_EQ(get_option(w, fd, SOL_SOCKET, SO_ERROR), 0);
 }
@@ -189,7 +189,7 @@ static inline void new_pair(struct world *w, int ends[2])
 
     ends[0] = new_client(w, listener);
     ends[1] = accept_one(w, listener);
-    await_connected(w, ends[0]);
+    wait_until_connected(w, ends[0]);
     ASYNC_CHECK_EQ(w->sys->close(w->backend, listener), 0);
 }
 

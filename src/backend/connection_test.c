@@ -13,7 +13,7 @@ BOTH(connections_are_accepted_in_the_order_of_their_connects)
 
     for (int i = 0; i < 4; i++) {
         clients[i] = new_client(w, listener);
-        await_connected(w, clients[i]);
+        wait_until_connected(w, clients[i]);
     }
     for (int i = 0; i < 4; i++) {
         int fd;
@@ -52,7 +52,7 @@ BOTH(a_connect_that_nobody_hears_is_refused_later)
     close_fd(w, listener);
     ASYNC_CHECK_EQ(connect_to(w, fd, nobody), -EINPROGRESS);
     add(w, fd, AW_WRITABLE, 7);
-    ASYNC_CHECK_EQ(await_events(w, 7, AW_ERROR), AW_WRITABLE | AW_ERROR | AW_HANGUP);
+    ASYNC_CHECK_EQ(wait_for_events(w, 7, AW_ERROR), AW_WRITABLE | AW_ERROR | AW_HANGUP);
     ASYNC_CHECK_EQ(get_option(w, fd, SOL_SOCKET, SO_ERROR), ECONNREFUSED);
     ASYNC_CHECK_EQ(get_option(w, fd, SOL_SOCKET, SO_ERROR), 0);
     close_fd(w, fd);
@@ -63,7 +63,7 @@ BOTH(a_second_connect_tells_what_the_first_one_did)
     int listener = new_listener(w, 1), fd = new_client(w, listener);
     struct sockaddr_in address = address_of(w, listener);
 
-    await_connected(w, fd);
+    wait_until_connected(w, fd);
     ASYNC_CHECK_EQ(connect_to(w, fd, address), 0);
     ASYNC_CHECK_EQ(connect_to(w, fd, address), -EISCONN);
     close_fd(w, fd);
@@ -80,7 +80,7 @@ static int connect_many(struct world *w, struct sockaddr_in address, int *fds, i
         ASYNC_CHECK_EQ(connect_to(w, fds[i], address), -EINPROGRESS);
         add(w, fds[i], AW_WRITABLE, (uint64_t)i);
     }
-    await_events(w, 0, AW_WRITABLE);
+    wait_for_events(w, 0, AW_WRITABLE);
     for (int i = 0; i < count; i++)
         connected += look(w, (uint64_t)i) == AW_WRITABLE;
     return connected;
@@ -97,7 +97,7 @@ BOTH(a_full_queue_keeps_connects_waiting)
     ASYNC_CHECK_EQ(recv_one(w, fds[3]), -EAGAIN);
     accepted = w->sys->accept(w->backend, listener, NULL, NULL);
     ASYNC_CHECK(accepted >= 0);
-    await_events(w, 2, AW_WRITABLE); /* the third one's turn; for the kernel's it is when it tries again */
+    wait_for_events(w, 2, AW_WRITABLE); /* the third one's turn; for the kernel's it is when it tries again */
     close_fd(w, accepted);
     for (int i = 0; i < 4; i++)
         close_fd(w, fds[i]);
@@ -108,10 +108,10 @@ BOTH(closing_a_listener_resets_who_was_not_accepted)
 {
     int listener = new_listener(w, 4), fd = new_client(w, listener);
 
-    await_connected(w, fd);
+    wait_until_connected(w, fd);
     close_fd(w, listener);
     add(w, fd, 0, 7);
-    await_events(w, 7, AW_ERROR);
+    wait_for_events(w, 7, AW_ERROR);
     ASYNC_CHECK_EQ(recv_one(w, fd), -ECONNRESET);
     close_fd(w, fd);
 }
@@ -120,12 +120,12 @@ BOTH(who_left_before_being_accepted_is_accepted_all_the_same)
 {
     int listener = new_listener(w, 4), fd = new_client(w, listener), accepted;
 
-    await_connected(w, fd);
+    wait_until_connected(w, fd);
     send_text(w, fd, "was here");
     close_fd(w, fd);
     accepted = accept_one(w, listener);
     add(w, accepted, AW_READABLE | AW_READ_END, 7);
-    await_events(w, 7, AW_READ_END);
+    wait_for_events(w, 7, AW_READ_END);
     check_recv(w, accepted, "was here");
     check_recv(w, accepted, "");
     close_fd(w, accepted);
@@ -156,11 +156,42 @@ BOTH(an_address_in_use_is_refused)
     ASYNC_CHECK_EQ(bind_to(w, fd, address), -EADDRINUSE);
     ASYNC_CHECK_EQ(bind_to(w, fd, any), -EADDRINUSE);
     set_option(w, fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    ASYNC_CHECK_EQ(bind_to(w, fd, address), -EADDRINUSE); /* not while somebody listens */
+    ASYNC_CHECK_EQ(bind_to(w, fd, address), -EADDRINUSE); /* both must want it */
+    set_option(w, listener, SOL_SOCKET, SO_REUSEADDR, 1);
+    ASYNC_CHECK_EQ(bind_to(w, fd, address), -EADDRINUSE); /* and not while one listens */
     ASYNC_CHECK_EQ(bind_to(w, fd, ipv4(0x7f000002, ntohs(address.sin_port))), 0);
     ASYNC_CHECK_EQ(bind_to(w, fd, ipv4(INADDR_LOOPBACK, 0)), -EINVAL); /* it is bound */
     close_fd(w, fd);
     close_fd(w, listener);
+}
+
+BOTH(of_two_with_one_address_only_one_can_listen)
+{
+    int fds[2] = { new_socket(w), new_socket(w) };
+
+    set_option(w, fds[0], SOL_SOCKET, SO_REUSEADDR, 1);
+    set_option(w, fds[1], SOL_SOCKET, SO_REUSEADDR, 1);
+    ASYNC_CHECK_EQ(bind_to(w, fds[0], ipv4(INADDR_LOOPBACK, 0)), 0);
+    ASYNC_CHECK_EQ(bind_to(w, fds[1], address_of(w, fds[0])), 0);
+    ASYNC_CHECK_EQ(w->sys->listen(w->backend, fds[0], 1), 0);
+    ASYNC_CHECK_EQ(w->sys->listen(w->backend, fds[1], 1), -EADDRINUSE);
+    close_fd(w, fds[0]);
+    close_fd(w, fds[1]);
+}
+
+BOTH(a_socket_whose_connect_has_failed_is_as_new)
+{
+    struct sockaddr_in nobody = ipv4(INADDR_LOOPBACK, 1);
+    int fd = new_socket(w);
+
+    ASYNC_CHECK_EQ(connect_to(w, fd, nobody), -EINPROGRESS);
+    add(w, fd, 0, 7);
+    wait_for_events(w, 7, AW_ERROR);
+    ASYNC_CHECK_EQ(w->sys->listen(w->backend, fd, 1), -EINVAL); /* not before it has been told */
+    ASYNC_CHECK_EQ(connect_to(w, fd, nobody), -ECONNREFUSED);
+    ASYNC_CHECK_EQ(bind_to(w, fd, ipv4(INADDR_LOOPBACK, 0)), 0);
+    ASYNC_CHECK_EQ(w->sys->listen(w->backend, fd, 1), 0);
+    close_fd(w, fd);
 }
 
 BOTH(addresses_that_make_no_sense_are_refused)
@@ -240,7 +271,7 @@ BOTH(ipv6_connects)
     int client = w->sys->socket(w->backend, AF_INET6, SOCK_STREAM, 0), accepted;
 
     ASYNC_CHECK_EQ(w->sys->connect(w->backend, client, (struct sockaddr *)&address, sizeof address), -EINPROGRESS);
-    await_connected(w, client);
+    wait_until_connected(w, client);
     accepted = accept_one(w, listener);
     ASYNC_CHECK_EQ(get_option(w, accepted, SOL_SOCKET, SO_DOMAIN), AF_INET6);
     close_fd(w, accepted);
@@ -256,7 +287,7 @@ BOTH(a_dual_stack_listener_hears_ipv4)
     int listener = listen_ipv6(w, any, 0, &address), client = new_socket(w), accepted;
 
     ASYNC_CHECK_EQ(connect_to(w, client, ipv4(INADDR_LOOPBACK, ntohs(address.sin6_port))), -EINPROGRESS);
-    await_connected(w, client);
+    wait_until_connected(w, client);
     accepted = accept_one(w, listener);
     ASYNC_CHECK_EQ(w->sys->getpeername(w->backend, accepted, (struct sockaddr *)&peer, &size), 0);
     ASYNC_CHECK(peer.sin6_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&peer.sin6_addr));

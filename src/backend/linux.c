@@ -15,6 +15,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#if defined __has_include
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#endif
+#endif
+#ifndef RUNNING_ON_VALGRIND
+#define RUNNING_ON_VALGRIND 0
+#endif
+
 #ifndef SYS_epoll_pwait2
 #define SYS_epoll_pwait2 441 /* the same number everywhere; older headers do not have it */
 #endif
@@ -194,8 +203,9 @@ static int linux_open(const struct aw_backend_options *options, struct aw_backen
     b->base.sys = &aw_sys_linux;
     b->allocator = *options->allocator;
     b->epoll_fd = b->wake_fd = -1;
-    /* TSan runs signal handlers late unless the thread waits in a call that it knows. */
-    b->coarse = AW_TSAN;
+    /* TSan runs signal handlers late unless the thread waits in a call that it knows; Valgrind prints a
+     * complaint about calls that it does not know. */
+    b->coarse = AW_TSAN || RUNNING_ON_VALGRIND;
     r = open_descriptors(b);
     if (r == 0)
         r = aw_job_pool_init(&b->jobs, &b->base);

@@ -2,14 +2,18 @@
 /* What only the real kernel has: descriptors that cannot be watched, signals, limits, threads. */
 #include "backend/backend_test.h"
 #include "backend/linux.h"
+#include "backend/real.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -214,6 +218,55 @@ ASYNC_TEST_PLAIN(a_sigpipe_that_was_pending_stays_so)
     world_close(&w);
 }
 
+/* ---- kernels before 5.11 ---- */
+
+/* From now on epoll_pwait2 fails with this in the process. */
+static void forbid_pwait2(unsigned error)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 441, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { AW_ARRAY_SIZE(code), code };
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        ASYNC_SKIP("no seccomp here");
+}
+
+static void check_coarse_waits(unsigned error)
+{
+    static const int64_t timeouts[] = { 1, 999999, 1000001, 2500000 };
+    struct aw_event events[4];
+    struct world w;
+    int fd;
+
+    forbid_pwait2(error);
+    open_linux(&w);
+    for (size_t i = 0; i < AW_ARRAY_SIZE(timeouts); i++) {
+        int64_t start = now(&w);
+
+        ASYNC_CHECK_EQ(w.ops->wait(w.backend, timeouts[i], events, 4), 0);
+        ASYNC_CHECK(now(&w) - start >= timeouts[i]);
+    }
+    fd = new_socket(&w);
+    add(&w, fd, AW_WRITABLE, 7);
+    ASYNC_CHECK_EQ(w.ops->wait(w.backend, AW_NEVER - 1, events, 4), 1);
+    close_fd(&w, fd);
+    world_close(&w);
+}
+
+ASYNC_TEST_PLAIN(without_epoll_pwait2_waits_are_rounded_up_to_milliseconds)
+{
+    check_coarse_waits(ENOSYS);
+}
+
+ASYNC_TEST_PLAIN(where_epoll_pwait2_is_forbidden_it_is_the_same)
+{
+    check_coarse_waits(EPERM);
+}
+
 /* ---- pipes ---- */
 
 ASYNC_TEST_PLAIN(pipes_are_read_written_and_watched)
@@ -250,7 +303,7 @@ ASYNC_TEST_PLAIN(urgent_data_is_a_priority)
     new_pair(&w, ends);
     add(&w, ends[1], AW_READABLE | AW_PRIORITY | AW_EDGE, 7);
     ASYNC_CHECK_EQ(send(ends[0], "!", 1, MSG_OOB), 1);
-    ASYNC_CHECK(await_events(&w, 7, AW_PRIORITY) & AW_PRIORITY);
+    ASYNC_CHECK(wait_for_events(&w, 7, AW_PRIORITY) & AW_PRIORITY);
     close_fd(&w, ends[0]);
     close_fd(&w, ends[1]);
     world_close(&w);
@@ -277,7 +330,7 @@ ASYNC_TEST_PLAIN(without_descriptors_nothing_opens_and_nothing_leaks)
     open_linux(&w);
     listener = new_listener(&w, 1);
     client = new_client(&w, listener);
-    await_connected(&w, client);
+    wait_until_connected(&w, client);
     new_pair(&w, ends);
     next = dup(0); /* the lowest free one */
     close(next);
@@ -325,7 +378,9 @@ ASYNC_TEST_PLAIN(a_full_wake_counter_still_wakes)
     ASYNC_CHECK_EQ(write(find_eventfd(), &all_but_one, sizeof all_but_one), sizeof all_but_one);
     ASYNC_CHECK_EQ(w.ops->wait(w.backend, AW_NEVER, events, 4), 0);
     for (int i = 0; i < 3; i++) { /* the second one finds it full */
+        errno = 0;
         w.ops->wake(w.backend);
+        ASYNC_CHECK_EQ(errno, 0);
         ASYNC_CHECK_EQ(w.ops->wait(w.backend, AW_NEVER, events, 4), 0);
     }
     world_close(&w);
@@ -366,7 +421,7 @@ static void submit(struct world *w, struct job *job, atomic_int *arrived, int wa
     ASYNC_CHECK_EQ(w->ops->job_submit(w->backend, &job->job), 0);
 }
 
-static void await_done(struct world *w, const struct job *job)
+static void wait_until_done(struct world *w, const struct job *job)
 {
     struct aw_event events[4];
 
@@ -384,10 +439,27 @@ ASYNC_TEST_PLAIN(sixty_four_jobs_run_side_by_side_on_named_threads_without_signa
     for (int i = 0; i < AW_JOB_THREADS_MAX; i++)
         submit(&w, &jobs[i], &arrived, AW_JOB_THREADS_MAX);
     for (int i = 0; i < AW_JOB_THREADS_MAX; i++) {
-        await_done(&w, &jobs[i]);
+        wait_until_done(&w, &jobs[i]);
         ASYNC_CHECK(jobs[i].all_signals_blocked);
         ASYNC_CHECK_STR(jobs[i].thread_name, "await-job");
     }
+    world_close(&w);
+}
+
+ASYNC_TEST_PLAIN(two_jobs_that_need_each_other_run_though_one_thread_is_idle)
+{
+    struct job jobs[3];
+    atomic_int arrived = 0;
+    struct world w;
+
+    open_linux(&w);
+    submit(&w, &jobs[0], &arrived, 1);
+    wait_until_done(&w, &jobs[0]);
+    arrived = 0;
+    submit(&w, &jobs[1], &arrived, 2);
+    submit(&w, &jobs[2], &arrived, 2);
+    wait_until_done(&w, &jobs[1]);
+    wait_until_done(&w, &jobs[2]);
     world_close(&w);
 }
 
@@ -405,7 +477,7 @@ ASYNC_TEST_PLAIN(idle_threads_of_ours_are_no_foreign_ones)
     ASYNC_CHECK_EQ(w.ops->has_foreign_threads(w.backend), 1); /* they are at work: user code, which may post */
     atomic_fetch_add(&arrived, 1);
     for (int i = 0; i < 4; i++)
-        await_done(&w, &jobs[i]);
+        wait_until_done(&w, &jobs[i]);
     ASYNC_CHECK_EQ(w.ops->has_foreign_threads(w.backend), 0);
     world_close(&w);
 }
@@ -445,23 +517,81 @@ static void run_in_pool(struct pool_owner *owner, struct job *job)
     }
 }
 
-static void await_end_of_threads(struct pool_owner *owner)
+static void *return_at_once(void *arg)
 {
-    while (aw_job_pool_idle(&owner->pool) > 0)
-        sched_yield();
+    return arg;
+}
+
+/* How many threads there are without ours: a sanitizer may have one, from the first pthread_create on. */
+static int count_other_threads(void)
+{
+    pthread_t thread;
+    int count;
+
+    ASYNC_CHECK_EQ(pthread_create(&thread, NULL, return_at_once, NULL), 0);
+    pthread_join(thread, NULL);
+    do
+        count = aw_sys_count_threads();
+    while (count > 1 + AW_TSAN); /* the one that was joined may be counted for a moment */
+    return count;
 }
 
 ASYNC_TEST_PLAIN(threads_that_have_nothing_to_do_end_and_others_come)
 {
+    int others = count_other_threads();
     struct pool_owner owner;
     struct job job;
 
     init_pool(&owner, /* idle_limit= */ 0);
-    for (int i = 0; i < 200; i++) { /* more than there are slots for threads */
+    for (int i = 0; i < 2 * AW_JOB_THREADS_MAX; i++) { /* more than there are slots */
         run_in_pool(&owner, &job);
-        await_end_of_threads(&owner);
+        while (aw_sys_count_threads() > others)
+            sched_yield();
     }
     aw_job_pool_fini(&owner.pool);
+}
+
+struct closing_job {
+    struct aw_job job; /* first */
+    struct aw_job_pool *pool;
+    bool worked, done;
+};
+
+/* Ends when the pool is being closed, and not before. */
+static void work_until_closing(struct aw_job *base)
+{
+    struct closing_job *job = (struct closing_job *)base;
+    bool closing = false;
+
+    job->worked = true;
+    while (!closing) {
+        sched_yield();
+        pthread_mutex_lock(&job->pool->mutex);
+        closing = job->pool->closing;
+        pthread_mutex_unlock(&job->pool->mutex);
+    }
+}
+
+static void set_closing_job_done(struct aw_job *base)
+{
+    ((struct closing_job *)base)->done = true;
+}
+
+ASYNC_TEST_PLAIN(a_job_that_waits_for_a_thread_is_dropped_by_close_and_told_so)
+{
+    static struct closing_job jobs[AW_JOB_THREADS_MAX + 3];
+    struct pool_owner owner;
+
+    init_pool(&owner, AW_NS_PER_SEC);
+    for (size_t i = 0; i < AW_ARRAY_SIZE(jobs); i++) {
+        jobs[i].job = (struct aw_job){ .work = work_until_closing, .done = set_closing_job_done };
+        jobs[i].pool = &owner.pool;
+        ASYNC_CHECK_EQ(aw_job_pool_submit(&owner.pool, &jobs[i].job), 0);
+    }
+    aw_job_pool_fini(&owner.pool);
+    for (size_t i = 0; i < AW_ARRAY_SIZE(jobs); i++)
+        ASYNC_CHECK(jobs[i].done);
+    ASYNC_CHECK(!jobs[AW_ARRAY_SIZE(jobs) - 1].worked);
 }
 
 ASYNC_TEST_PLAIN(a_pool_takes_one_thread_for_jobs_that_follow_each_other)

@@ -86,19 +86,21 @@ static void refuse_all(struct aw_sim *sim, struct aw_list *queue)
 }
 
 /* As if it had never connected or listened; a port that nobody asked for is given back. */
-static void become_fresh(struct aw_sim_socket *socket)
+static void become_fresh(struct aw_sim *sim, struct aw_sim_socket *socket)
 {
     socket->state = AW_SIM_CLOSED;
     socket->stage = AW_SIM_UNCONNECTED;
     socket->read_ended = socket->write_ended = socket->fin_received = false;
+    socket->received.used = socket->received.first = 0;
     socket->local = socket->asked;
     if (socket->local.port == 0)
         aw_list_remove(&socket->bound);
+    aw_sim_notify(sim, socket, AW_ERROR);
 }
 
 static void stop_listening(struct aw_sim *sim, struct aw_sim_socket *socket)
 {
-    become_fresh(socket);
+    become_fresh(sim, socket);
     aw_list_remove(&socket->listening);
     refuse_all(sim, &socket->accepted);
     refuse_all(sim, &socket->waiting);
@@ -194,12 +196,12 @@ static int start_connecting(struct aw_sim *sim, struct aw_sim_socket *socket, co
 }
 
 /* What became of the connect that was asked for. */
-static int tell_result(struct aw_sim_socket *socket)
+static int tell_result(struct aw_sim *sim, struct aw_sim_socket *socket)
 {
     if (socket->state == AW_SIM_CONNECTING)
         return -EALREADY;
     if (socket->state == AW_SIM_CLOSED) {
-        become_fresh(socket);
+        become_fresh(sim, socket);
         return aw_sim_socket_take_error(socket, -ECONNABORTED);
     }
     socket->stage = AW_SIM_TOLD;
@@ -214,7 +216,7 @@ int aw_sim_connect(struct aw_sim *sim, struct aw_sim_socket *socket, const struc
         return -EISCONN;
     if (socket->stage == AW_SIM_UNCONNECTED)
         return start_connecting(sim, socket, address, size);
-    return tell_result(socket);
+    return tell_result(sim, socket);
 }
 
 /* ---- parting ---- */
@@ -247,7 +249,7 @@ static void leave_peer(struct aw_sim *sim, struct aw_sim_socket *socket)
 /* It waited for its listener, where the other end can be found. */
 static void stop_connecting(struct aw_sim *sim, struct aw_sim_socket *socket)
 {
-    become_fresh(socket);
+    become_fresh(sim, socket);
     socket->error = ECONNRESET;
     aw_sim_socket_free(sim, socket->peer);
     socket->peer = NULL;
@@ -287,8 +289,10 @@ int aw_sim_shutdown(struct aw_sim *sim, struct aw_sim_socket *socket, int how)
         aw_sim_notify(sim, socket, AW_SIM_ANY_EVENT);
         return 0;
     }
-    if (socket->state == AW_SIM_LISTENING)
+    if (socket->state == AW_SIM_LISTENING) {
+        aw_sim_notify(sim, socket, AW_SIM_ANY_EVENT);
         return 0;
+    }
     if (socket->stage == AW_SIM_ASKED)
         socket->stage = socket->state == AW_SIM_CLOSED ? AW_SIM_SHUT : AW_SIM_TOLD;
     end_halves(sim, socket, how);

@@ -179,6 +179,22 @@ ASYNC_TEST_PLAIN(localhost_is_known_and_nothing_else)
     world_close(&w);
 }
 
+ASYNC_TEST_PLAIN(asking_for_space_is_enough_to_be_told_of_it)
+{
+    static char bytes[AW_SIM_BUFFER_SIZE];
+    struct world w;
+    int ends[2];
+
+    open_sim(&w, 0);
+    new_pair(&w, ends);
+    ASYNC_CHECK_EQ(w.sys->send(w.backend, ends[0], bytes, sizeof bytes), AW_SIM_BUFFER_SIZE); /* all, just so */
+    add(&w, ends[0], AW_WRITABLE | AW_EDGE, 7);
+    ASYNC_CHECK_EQ(look(&w, 7), 0);
+    ASYNC_CHECK_EQ(w.sys->recv(w.backend, ends[1], bytes, sizeof bytes), AW_SIM_BUFFER_SIZE);
+    ASYNC_CHECK_EQ(look(&w, 7), AW_WRITABLE);
+    world_close(&w);
+}
+
 /* ---- no memory ---- */
 
 /* Everything that needs memory, once; the number of the failed call. */

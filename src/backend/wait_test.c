@@ -32,7 +32,7 @@ BOTH(a_wait_ends_at_its_timeout_and_not_before)
 
 BOTH(the_clock_never_goes_back_and_the_tick_follows)
 {
-    int64_t time = now(w), tick = w->sys->tick(w->backend);
+    int64_t tick = w->sys->tick(w->backend), time = now(w); /* in this order: the coarse clock is never ahead */
 
     ASYNC_CHECK(time > 0 && tick <= time);
     for (int i = 0; i < 1000; i++) {
@@ -179,7 +179,7 @@ static void submit(struct world *w, struct job *job)
     ASYNC_CHECK_EQ(w->ops->job_submit(w->backend, &job->job), 0);
 }
 
-static void await_done(struct world *w, const struct job *job)
+static void wait_until_done(struct world *w, const struct job *job)
 {
     while (!job->done)
         ASYNC_CHECK_EQ(wait_for(w, AW_NEVER), 0);
@@ -192,7 +192,7 @@ BOTH(a_job_works_and_is_done_from_within_a_wait)
     init_job(w, &job);
     submit(w, &job);
     ASYNC_CHECK_EQ(job.done, 0);
-    await_done(w, &job);
+    wait_until_done(w, &job);
     ASYNC_CHECK_EQ(job.worked, 1);
     ASYNC_CHECK_EQ(job.done, 1);
     ASYNC_CHECK_EQ(w->ops->job_cancel(w->backend, &job.job), 0);
@@ -206,11 +206,11 @@ BOTH(a_job_can_be_submitted_again_and_by_another_ones_done)
     init_job(w, &second);
     first.next = &second;
     submit(w, &first);
-    await_done(w, &second);
+    wait_until_done(w, &second);
     first.next = NULL;
     first.done = 0;
     submit(w, &first);
-    await_done(w, &first);
+    wait_until_done(w, &first);
     ASYNC_CHECK_EQ(first.worked, 2);
     ASYNC_CHECK_EQ(second.worked, 1);
 }
@@ -224,7 +224,7 @@ BOTH(jobs_that_are_finished_are_all_done_in_time)
         submit(w, &jobs[i]);
     }
     for (int i = 0; i < 500; i++)
-        await_done(w, &jobs[i]);
+        wait_until_done(w, &jobs[i]);
     for (int i = 0; i < 500; i++)
         ASYNC_CHECK(jobs[i].worked == 1 && jobs[i].done == 1);
     free(jobs);
@@ -269,13 +269,13 @@ BOTH(a_job_that_has_not_begun_can_be_cancelled)
     ASYNC_CHECK_EQ(w->ops->job_cancel(w->backend, &job.job), 1);
     ASYNC_CHECK_EQ(w->ops->job_cancel(w->backend, &job.job), 0);
     atomic_store(&go, 1);
-    await_done(w, &other);
+    wait_until_done(w, &other);
     for (int i = 0; i < 64; i++)
-        await_done(w, &blocked[i].job);
+        wait_until_done(w, &blocked[i].job);
     ASYNC_CHECK_EQ(job.worked, 0);
     ASYNC_CHECK_EQ(job.done, 0);
     submit(w, &job); /* and be submitted again */
-    await_done(w, &job);
+    wait_until_done(w, &job);
     ASYNC_CHECK_EQ(job.worked, 1);
 }
 
@@ -290,9 +290,9 @@ BOTH(a_done_may_cancel_another_job)
     first.cancels = true;
     submit(w, &first);
     submit(w, &second);
-    await_done(w, &first);
+    wait_until_done(w, &first);
     if (!first.cancelled)
-        await_done(w, &second);
+        wait_until_done(w, &second);
     ASYNC_CHECK_EQ(second.done, !first.cancelled);
     ASYNC_CHECK_EQ(second.worked, !first.cancelled);
 }
@@ -322,7 +322,7 @@ BOTH(a_job_that_is_done_ends_the_wait_and_hides_no_event)
 
     init_job(w, &job);
     submit(w, &job);
-    await_done(w, &job);
+    wait_until_done(w, &job);
     add(w, fd, AW_WRITABLE, 7);
     ASYNC_CHECK_EQ(look(w, 7) & AW_WRITABLE, AW_WRITABLE);
     close_fd(w, fd);

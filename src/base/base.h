@@ -11,6 +11,10 @@
 #define AW_LIKELY(x) __builtin_expect(!!(x), 1)
 #define AW_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define AW_COLD __attribute__((cold, noinline))
+#define AW_NOINLINE __attribute__((noinline))
+/* Where the frame of the function that calls this one ends: all of the caller's variables lie above. Of use in functions
+ * that are not inlined only. */
+#define AW_FRAME __builtin_dwarf_cfa()
 #define AW_ARRAY_SIZE(a) (sizeof(a) / sizeof *(a))
 #define AW_CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
@@ -49,6 +53,8 @@ static inline int64_t aw_ns_add(int64_t a, int64_t b)
 {
     int64_t sum;
 
+    if (a == AW_NEVER || b == AW_NEVER)
+        return AW_NEVER;
     return __builtin_add_overflow(a, b, &sum) ? (b > 0 ? AW_NEVER : INT64_MIN) : sum;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Names and sentences of error codes. errno's names come from glibc's strerrorname_np where there is
- * one; the sentences of errno from strerrordesc_np, which, unlike strerror, is thread-safe and not translated. */
+/* Names and sentences of error codes. The sentences of errno come from strerrordesc_np, which, unlike
+ * strerror, is thread-safe and not translated. */
 #include "base/base.h"
 
 #include <string.h>
@@ -63,6 +63,14 @@ static const char *errno_name(int number)
     NAME(ENETUNREACH); NAME(ENETRESET); NAME(ECONNABORTED); NAME(ECONNRESET); NAME(ENOBUFS); NAME(EISCONN);
     NAME(ENOTCONN); NAME(ESHUTDOWN); NAME(ETOOMANYREFS); NAME(ETIMEDOUT); NAME(ECONNREFUSED); NAME(EHOSTDOWN);
     NAME(EHOSTUNREACH); NAME(EALREADY); NAME(EINPROGRESS); NAME(ESTALE); NAME(EDQUOT); NAME(EBADMSG); NAME(ENODATA);
+    NAME(ENOTBLK); NAME(ENOMSG); NAME(EIDRM); NAME(ECHRNG); NAME(EL2NSYNC); NAME(EL3HLT); NAME(EL3RST); NAME(ELNRNG);
+    NAME(EUNATCH); NAME(ENOCSI); NAME(EL2HLT); NAME(EBADE); NAME(EBADR); NAME(EXFULL); NAME(ENOANO); NAME(EBADRQC);
+    NAME(EBADSLT); NAME(EBFONT); NAME(ENOSTR); NAME(ETIME); NAME(ENOSR); NAME(ENONET); NAME(ENOPKG); NAME(EREMOTE);
+    NAME(ENOLINK); NAME(EADV); NAME(ESRMNT); NAME(ECOMM); NAME(EMULTIHOP); NAME(EDOTDOT); NAME(ENOTUNIQ);
+    NAME(EBADFD); NAME(EREMCHG); NAME(ELIBACC); NAME(ELIBBAD); NAME(ELIBSCN); NAME(ELIBMAX); NAME(ELIBEXEC);
+    NAME(ERESTART); NAME(ESTRPIPE); NAME(EUSERS); NAME(EUCLEAN); NAME(ENOTNAM); NAME(ENAVAIL); NAME(EISNAM);
+    NAME(EREMOTEIO); NAME(ENOMEDIUM); NAME(EMEDIUMTYPE); NAME(ENOKEY); NAME(EKEYEXPIRED); NAME(EKEYREVOKED);
+    NAME(EKEYREJECTED); NAME(EOWNERDEAD); NAME(ENOTRECOVERABLE); NAME(ERFKILL); NAME(EHWPOISON);
     default: return "unknown error";
     }
 #undef NAME

@@ -30,7 +30,7 @@ void async_timer_handle_init(async_timer_handle *timer, int (*run)(async_handle 
 
 int async_handle_is_scheduled(const async_handle *handle)
 {
-    return handle->state != AW_HANDLE_IDLE;
+    return handle && handle->state != AW_HANDLE_IDLE;
 }
 
 int async_embed_check(size_t handle_size, size_t timer_size)
@@ -82,6 +82,8 @@ int aw_loop_start_timer(async_loop *loop, async_timer_handle *timer, int64_t whe
 
 int async_loop_unschedule(async_loop *loop, async_handle *handle)
 {
+    if (!handle)
+        return 0;
     switch ((enum aw_handle_state)handle->state) {
     case AW_HANDLE_IDLE:
         return 0;

@@ -31,18 +31,21 @@ int aw_io_add(async_loop *loop, struct aw_io *io, int fd, unsigned mask)
 {
     int r;
 
-    if (fd < 0 || fd > INT32_MAX / 2)
+    if (fd < 0)
         return -EBADF;
-    if ((uint32_t)fd >= loop->slot_count && (r = grow(loop, (uint32_t)fd + 1)) < 0)
-        return r;
-    if (loop->slots[fd].io)
+    if (aw_io_find(loop, fd))
         return -EBUSY;
     io->fd = fd;
-    io->generation = ++loop->slots[fd].generation;
+    io->generation = ((uint32_t)fd < loop->slot_count ? loop->slots[fd].generation : 0) + 1;
+    /* Before the table grows: the backend knows whether there is such a descriptor, and a wrong number may be huge. */
     r = loop->backend->ops->add(loop->backend, fd, mask, token_of(io));
     if (r < 0)
         return r == -EEXIST ? -EBUSY : r;
-    loop->slots[fd].io = io;
+    if ((uint32_t)fd >= loop->slot_count && (r = grow(loop, (uint32_t)fd + 1)) < 0) {
+        (void)loop->backend->ops->remove(loop->backend, fd);
+        return r;
+    }
+    loop->slots[fd] = (struct aw_io_slot){ io, io->generation };
     loop->io_count++;
     return 0;
 }

@@ -77,7 +77,8 @@ struct async_loop {
     const struct aw_sys *sys;
     struct aw_backend *backend;
     async_allocator allocator;
-    void *hot_buffer;            /* AW_HOT_BUFFER_SIZE, for reads of whoever has the turn */
+    void *hot_buffer;            /* AW_HOT_BUFFER_SIZE, for reads of whoever has the turn; lies in hot_memory */
+    void *hot_memory;
     struct aw_hot_lender *hot_lender; /* whose unread bytes lie in it; NULL: it is free */
 
     struct aw_timer_heap timers;
@@ -112,7 +113,7 @@ struct async_loop {
     /* What the floors above keep for this loop; each is closed in this order by async_loop_close. */
     struct aw_loop_part *parts;
     void *tasks;                 /* the task floor's part, looked up for each new task */
-    const char *step_name;       /* the task that the newest handle ran, for slow reports; may be NULL */
+    char step_name[64];          /* debug mode: the task that the newest handle ran, for slow reports; "" if none */
 };
 
 /* A floor's own state, attached once: freed when the loop closes. */

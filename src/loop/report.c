@@ -48,11 +48,10 @@ void aw_loop_report(async_loop *loop, int error, async_task *task, const char *t
 void aw_loop_report_slow(async_loop *loop, int64_t took)
 {
     /* The task floor names the task it ran; a plain callback has no name but its address is of little use. */
-    const char *name = loop->step_name ? loop->step_name : "a callback";
+    const char *name = *loop->step_name ? loop->step_name : "a callback";
 
     aw_loop_report(loop, 0, NULL, name, NULL, NULL, "%s took %.3f s without giving way to others", name,
                    aw_seconds_from_ns(took));
-    loop->step_name = NULL;
 }
 
 int aw_loop_check_thread(async_loop *loop, const char *what)

@@ -135,21 +135,33 @@ static int collect(async_loop *loop, int64_t max_wait)
     return 0;
 }
 
+static int64_t begin_timing(async_loop *loop)
+{
+    loop->step_name[0] = 0;
+    return aw_loop_now(loop);
+}
+
+static void end_timing(async_loop *loop, int64_t start)
+{
+    int64_t took = aw_loop_now(loop) - start;
+
+    if (took >= loop->slow_callback_ns)
+        aw_loop_report_slow(loop, took);
+}
+
 /* This and dispatch_event() are the only places where the user's callbacks are called. */
 static int run_handle(async_loop *loop, struct async_handle *handle)
 {
-    int64_t start, took;
     int (*run)(async_handle *) = handle->run;
+    int64_t start;
     int r;
 
     loop->callbacks++;
     if (AW_LIKELY(!loop->debug))
         return run(handle);
-    start = aw_loop_now(loop);
+    start = begin_timing(loop);
     r = run(handle); /* the handle may be gone */
-    took = aw_loop_now(loop) - start;
-    if (took >= loop->slow_callback_ns)
-        aw_loop_report_slow(loop, took);
+    end_timing(loop, start);
     return r;
 }
 
@@ -169,20 +181,25 @@ static void dispatch_event(async_loop *loop, const struct aw_event *event)
 {
     uint32_t fd = (uint32_t)event->token;
     struct aw_io_slot *slot = fd < loop->slot_count ? &loop->slots[fd] : NULL;
+    int64_t start = INT64_MIN; /* not in debug mode */
 
     if (!slot || !slot->io || slot->generation != event->token >> 32) {
         loop->stale_events++;
         return;
     }
+    loop->callbacks++;
     loop->event_total++;
+    if (AW_UNLIKELY(loop->debug))
+        start = begin_timing(loop);
     slot->io->ready(slot->io, event->events);
+    if (AW_UNLIKELY(start != INT64_MIN))
+        end_timing(loop, start);
 }
 
 static int dispatch_events(async_loop *loop)
 {
     while (loop->event_next < loop->event_count) {
         dispatch_event(loop, &loop->events[loop->event_next++]);
-        loop->callbacks++;
         if (AW_UNLIKELY(loop->abort_code < 0)) {
             int r = loop->abort_code;
             loop->abort_code = 0;

@@ -26,13 +26,14 @@ static unsigned mask_of(const struct watcher *watcher)
     return (watcher->sides[READER].callback ? AW_READABLE : 0) | (watcher->sides[WRITER].callback ? AW_WRITABLE : 0);
 }
 
-static void call(struct watcher *watcher, int side)
+static int call(struct watcher *watcher, int side)
 {
     async_loop *loop = watcher->loop;
     int r = watcher->sides[side].callback(watcher->sides[side].arg);
 
     if (r < 0 && loop->abort_code == 0)
         loop->abort_code = r;
+    return r;
 }
 
 static void watcher_ready(struct aw_io *io, unsigned events)
@@ -48,8 +49,10 @@ static void watcher_ready(struct aw_io *io, unsigned events)
         /* The reader's callback may have removed either side, and with both gone the watcher itself. */
         if (loop->slots[fd].io != io || loop->slots[fd].generation != generation)
             return;
-        if ((events & causes[side]) && watcher->sides[side].callback)
-            call(watcher, side);
+        if (!(events & causes[side]) || !watcher->sides[side].callback)
+            continue;
+        if (call(watcher, side) < 0)
+            return; /* the turn stops here; what is still true is reported again */
     }
 }
 
@@ -117,9 +120,12 @@ static int unwatch(async_loop *loop, int fd, int side, const char *what)
 {
     struct watcher *watcher;
     struct aw_io *io;
+    int r;
 
     if (!loop)
         return aw_fail(loop, -EINVAL, "%s: loop is NULL", what);
+    if ((r = aw_loop_check_thread(loop, what)) < 0)
+        return r;
     io = aw_io_find(loop, fd);
     watcher = as_watcher(io);
     if (io && !watcher)

@@ -73,14 +73,12 @@ static void go_on(struct aw_executor *executor, struct aw_executor_job *ended)
     bool gone = false, *outer = executor->gone; /* done() may cancel another job and come here again */
 
     executor->gone = &gone;
-    while (ended && !gone) {
+    if (ended)
         ended->done(ended); /* may free the job, and the executor */
-        ended = gone ? NULL : start_waiting(executor);
-        if (ended)
-            take_off(ended);
+    while (!gone && (ended = start_waiting(executor)) != NULL) {
+        take_off(ended);
+        ended->done(ended);
     }
-    if (!gone)
-        (void)start_waiting(executor);
     if (gone && outer)
         *outer = true;
     if (gone)

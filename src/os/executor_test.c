@@ -320,8 +320,12 @@ static const struct aw_backend_ops *real_ops;
 static struct aw_backend_ops scarce_ops;
 static int refusals;
 
+static int submitted[JOBS], submitted_count;
+
 static int scarce_submit(struct aw_backend *backend, struct aw_job *job)
 {
+    if (refusals == 0)
+        submitted[submitted_count++] = AW_CONTAINER_OF(job, struct task, job.job)->number;
     return refusals > 0 && refusals-- ? -EAGAIN : real_ops->job_submit(backend, job);
 }
 
@@ -363,7 +367,7 @@ TEST_ON_BOTH(a_waiting_job_that_can_never_start_is_told_so)
     aw_executor_fini(&executor);
 }
 
-TEST_ON_LINUX(a_waiting_job_starts_later_when_a_thread_is_there_again)
+TEST_ON_LINUX(a_waiting_job_that_found_no_thread_keeps_its_place)
 {
     struct aw_executor executor;
 
@@ -375,9 +379,49 @@ TEST_ON_LINUX(a_waiting_job_starts_later_when_a_thread_is_there_again)
     }
     UNTIL(loop, aw_atomic_load(&begun, relaxed) == 2);
     refusals = 1; /* for the job that takes the first one's place */
-    open_gate(4);
+    open_gate(1);
+    UNTIL(loop, done_count == 1);
+    ASYNC_CHECK_EQ(executor.active, 1);
+    open_gate(3);
     UNTIL(loop, done_count == 4);
     for (int i = 0; i < 4; i++)
-        ASYNC_CHECK(tasks[i].ran);
+        ASYNC_CHECK(tasks[i].ran && submitted[i] == i);
     aw_executor_fini(&executor);
+}
+
+TEST_ON_BOTH(taking_a_job_back_tells_another_one_that_it_can_never_start)
+{
+    struct aw_executor executor;
+
+    set_up(&executor, loop, 1);
+    make_threads_scarce(loop);
+    ASYNC_CHECK_EQ(aw_executor_submit(&executor, &tasks[0].job), 0);
+    ASYNC_CHECK_EQ(aw_executor_submit(&executor, &tasks[1].job), 0);
+    refusals = 1;
+    if (aw_executor_cancel(&tasks[0].job) == 0) /* it has begun */
+        UNTIL(loop, done_count == 2);
+    ASYNC_CHECK(!tasks[1].ran && tasks[1].done_calls == 1);
+    ASYNC_CHECK_EQ(idle_calls, 1);
+    aw_executor_fini(&executor);
+}
+
+static void cancel_next_without_threads(struct task *task)
+{
+    refusals = 1;
+    ASYNC_CHECK_EQ(aw_executor_cancel(&tasks[task->number + 1].job), 1);
+}
+
+/* done() takes a job back, which makes another one fail, whose done() frees what the first one came from. */
+TEST_ON_BOTH(a_nested_done_may_free_the_executor)
+{
+    the_executor = malloc(sizeof *the_executor);
+    ASYNC_CHECK(the_executor != NULL);
+    set_up(the_executor, loop, 1);
+    make_threads_scarce(loop);
+    for (int i = 0; i < 3; i++)
+        ASYNC_CHECK_EQ(aw_executor_submit(the_executor, &tasks[i].job), 0);
+    tasks[0].then = cancel_next_without_threads;
+    tasks[2].then = free_executor;
+    UNTIL(loop, done_count == 2);
+    ASYNC_CHECK(!tasks[2].ran);
 }

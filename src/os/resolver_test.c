@@ -52,7 +52,7 @@ static int ask(struct answer *answer, async_loop *loop, const char *host, const 
     return aw_resolve_start(loop, host, port, passive, on_done, answer, &answer->resolve);
 }
 
-static void await_answer(struct answer *answer, async_loop *loop, const char *host, const char *port, bool passive)
+static void wait_for_answer(struct answer *answer, async_loop *loop, const char *host, const char *port, bool passive)
 {
     ASYNC_CHECK_EQ(ask(answer, loop, host, port, passive), 0);
     ASYNC_CHECK_EQ(answer->calls, 0);
@@ -63,7 +63,7 @@ static void check_one(async_loop *loop, const char *host, const char *port, cons
 {
     struct answer answer;
 
-    await_answer(&answer, loop, host, port, false);
+    wait_for_answer(&answer, loop, host, port, false);
     ASYNC_CHECK_EQ(answer.error, 0);
     ASYNC_CHECK_EQ(answer.count, 1);
     ASYNC_CHECK_STR(answer.text[0], text);
@@ -99,11 +99,11 @@ TEST_ON_BOTH(no_host_is_every_interface_or_this_machine)
     struct answer answer;
 
     for (int way = 0; way < 2; way++) {
-        await_answer(&answer, loop, way ? "" : NULL, "80", true);
+        wait_for_answer(&answer, loop, way ? "" : NULL, "80", true);
         ASYNC_CHECK(answer.error == 0 && answer.count == 2);
         ASYNC_CHECK_STR(answer.text[0], "0.0.0.0 80");
         ASYNC_CHECK_STR(answer.text[1], "::%0 80");
-        await_answer(&answer, loop, way ? "" : NULL, "80", false);
+        wait_for_answer(&answer, loop, way ? "" : NULL, "80", false);
         ASYNC_CHECK(answer.error == 0 && answer.count == 2);
         ASYNC_CHECK_STR(answer.text[0], "::1%0 80");
         ASYNC_CHECK_STR(answer.text[1], "127.0.0.1 80");
@@ -129,7 +129,7 @@ TEST_ON_BOTH(localhost_is_this_machine)
     struct answer answer;
     bool found = false;
 
-    await_answer(&answer, loop, "localhost", "80", false);
+    wait_for_answer(&answer, loop, "localhost", "80", false);
     ASYNC_CHECK_EQ(answer.error, 0);
     for (size_t i = 0; i < answer.count; i++)
         found |= strcmp(answer.text[i], "127.0.0.1 80") == 0 || strcmp(answer.text[i], "::1%0 80") == 0;
@@ -140,7 +140,7 @@ TEST_ON_BOTH(a_service_has_a_name)
 {
     struct answer answer;
 
-    await_answer(&answer, loop, "127.0.0.1", "http", false);
+    wait_for_answer(&answer, loop, "127.0.0.1", "http", false);
     if (answer.error == ASYNC_ENONAME)
         return; /* a machine without /etc/services */
     ASYNC_CHECK(answer.error == 0 && answer.count == 1);
@@ -151,12 +151,12 @@ TEST_ON_BOTH(a_name_that_is_not_there_is_an_error_of_its_own)
 {
     struct answer answer;
 
-    await_answer(&answer, loop, "nonexistent.invalid", "80", false);
+    wait_for_answer(&answer, loop, "nonexistent.invalid", "80", false);
     ASYNC_CHECK(answer.error == ASYNC_ENONAME || answer.error == ASYNC_EDNS);
     ASYNC_CHECK_EQ(answer.count, 0);
-    await_answer(&answer, loop, "127.0.0.1", "no-such-service", false);
+    wait_for_answer(&answer, loop, "127.0.0.1", "no-such-service", false);
     ASYNC_CHECK_EQ(answer.error, ASYNC_ENONAME);
-    await_answer(&answer, loop, "127.0.0.1", "-1", false);
+    wait_for_answer(&answer, loop, "127.0.0.1", "-1", false);
     ASYNC_CHECK_EQ(answer.error, ASYNC_ENONAME);
 }
 
@@ -188,7 +188,7 @@ TEST_ON_BOTH(failures_of_the_resolver_have_three_codes)
     loop->sys = &sys;
     for (size_t i = 0; i < AW_ARRAY_SIZE(cases); i++) {
         eai = cases[i].eai;
-        await_answer(&answer, loop, "some.host", "80", false);
+        wait_for_answer(&answer, loop, "some.host", "80", false);
         ASYNC_CHECK_EQ(answer.error, cases[i].code);
         ASYNC_CHECK_EQ(answer.count, 0);
     }

@@ -230,13 +230,13 @@ static void wait_cancelled(struct aw_wait *wait, int reason)
     aw_wait_wake(wait, reason);
 }
 
-int await_future(async_future *future)
+AW_NOINLINE int await_future(async_future *future)
 {
     struct future_wait wait = {
         .wait = { .what = "await_future", .subject = future, .cancel = wait_cancelled },
         .watch.fired = wait_fired,
     };
-    int r = aw_await_enter("await_future");
+    int r = aw_await_enter_from("await_future", AW_FRAME);
 
     if (r < 0)
         return r;

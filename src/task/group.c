@@ -139,7 +139,7 @@ static void group_wait_cancelled(struct aw_wait *wait, int reason)
     async_task_group_cancel(self->group);
 }
 
-static int group_join(async_task_group *group)
+ASYNC_SUSPENDS static int group_join(async_task_group *group)
 {
     struct group_wait self = { .wait = { .what = "await_task_group", .subject = group, .cancel = group_wait_cancelled },
                                .group = group };

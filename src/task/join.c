@@ -41,7 +41,7 @@ static void shield_cancelled(struct aw_wait *wait, int reason)
     aw_wait_wake(wait, reason);
 }
 
-static int join_one(async_task *task, const char *what, void (*cancel)(struct aw_wait *, int))
+ASYNC_SUSPENDS static int join_one(async_task *task, const char *what, void (*cancel)(struct aw_wait *, int))
 {
     struct join join = { .wait = { .what = what, .subject = task, .cancel = cancel }, .watch.fired = join_fired, .task = task };
     int r;
@@ -161,7 +161,7 @@ static void gather_cancelled(struct aw_wait *wait, int reason)
 }
 
 /* Waits for tasks[i]; tells in *reason if the scope was cancelled meanwhile. */
-static void gather_one(async_task *const *tasks, size_t i, size_t count, int *reason)
+ASYNC_SUSPENDS static void gather_one(async_task *const *tasks, size_t i, size_t count, int *reason)
 {
     struct gather_join gather = {
         .join = { .wait = { .what = "await_gather", .subject = tasks[i], .cancel = gather_cancelled },
@@ -179,7 +179,7 @@ static void gather_one(async_task *const *tasks, size_t i, size_t count, int *re
     *reason = gather.join.reason;
 }
 
-static int gather_all(async_task *const *tasks, size_t count, int *ret_first, int *ret_results)
+ASYNC_SUSPENDS static int gather_all(async_task *const *tasks, size_t count, int *ret_first, int *ret_results)
 {
     int reason = 0;
 
@@ -204,7 +204,7 @@ static int gather_all(async_task *const *tasks, size_t count, int *ret_first, in
 }
 
 /* Outside of a task nothing can be waited for, but the references are given all the same. */
-static int gather_enter(async_task *const *tasks, size_t count, const char *what)
+ASYNC_SUSPENDS static int gather_enter(async_task *const *tasks, size_t count, const char *what)
 {
     int r = aw_await_enter_join(what);
 
@@ -305,7 +305,7 @@ static void any_detach(struct any_wait *any, async_loop *loop)
     aw_free(&loop->allocator, any->watches);
 }
 
-static int wait_any(async_task *const *tasks, size_t count, enum async_return_when when, const char *what)
+ASYNC_SUSPENDS static int wait_any(async_task *const *tasks, size_t count, enum async_return_when when, const char *what)
 {
     struct any_wait any = { .wait = { .what = what, .cancel = any_cancelled }, .when = when };
     async_loop *loop = aw_thread.task->loop;
@@ -318,7 +318,7 @@ static int wait_any(async_task *const *tasks, size_t count, enum async_return_wh
     return r;
 }
 
-static int check_all(async_task *const *tasks, size_t count, const char *what)
+ASYNC_SUSPENDS static int check_all(async_task *const *tasks, size_t count, const char *what)
 {
     int r = aw_await_enter(what);
 

@@ -141,7 +141,8 @@ static void write_line(char *text, size_t length)
 {
     ssize_t n;
 
-    text[length++] = '\n';
+    if (text[length - 1] != '\n')
+        text[length++] = '\n';
     do
         n = write(STDERR_FILENO, text, length); /* one call: lines of several threads do not mix */
     while (n < 0 && errno == EINTR);

@@ -7,7 +7,7 @@
 #include "base/base.h"
 
 /* Called in the SIGSEGV/SIGBUS handler with the fault's address: writes one sentence into buf when it is the
- * overflow of a task's stack, else returns 0. Async-signal-safe. The length excludes the NUL; a newline is added. */
+ * overflow of a task's stack, else returns 0. Async-signal-safe. A newline is added if there is none. */
 typedef size_t (*aw_describe_fault)(void *arg, const void *address, char *buf, size_t size);
 
 struct aw_process_watch {

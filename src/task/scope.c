@@ -6,8 +6,11 @@
  * Cancellation is a level: it is looked at by every await. A task that is parked when its reason changes is told through
  * its wait's `cancel`, at that moment, so that a waiter leaves its queue before anything can be handed to it.
  *
- * A scope lies in its caller's frame. A frame that was left by longjmp leaves its scope in the chain: each await compares
- * the innermost scope's address with its own frame's, which lies deeper, and takes dead ones off. */
+ * A scope lies in its caller's frame. A frame that was left by longjmp leaves its scope in the chain: each await, and each
+ * scope that is entered, compares the innermost scope's address with where its caller's frame ends; what lies deeper is
+ * dead and is taken off. The end of the frame, not another scope's address: compilers lay out variables as they like, also
+ * those of functions that they inline. A dead scope that a live frame has grown over is found when the scope around
+ * it is left. */
 #include "task/task.h"
 #include <await/scope.h>
 
@@ -98,28 +101,32 @@ AW_COLD int aw_scope_explain(const async_task *task, const char *what, int reaso
 
 /* ---- frames that are gone ---- */
 
-#if AW_ASAN
-/* With stack-use-after-return detection locals live on a fake stack: addresses say nothing about depth. */
-void aw_scope_check_frames(async_task *task, const void *frame)
+static bool is_intact(const struct aw_scope *scope)
 {
-    (void)task;
-    (void)frame;
+    return scope->magic == AW_SCOPE_MAGIC;
 }
-#else
+
+static bool is_on_stack(const async_task *task, const void *address)
+{
+    return (const char *)address >= (const char *)task->stack.low && (const char *)address <= (const char *)task->stack.top;
+}
+
+/* A frame that is not on the task's stack (a coroutine library of the user's) says nothing. */
 static bool is_dead(const async_task *task, const struct aw_scope *scope, const void *frame)
 {
-    return scope != &task->root && (const char *)scope < (const char *)frame && (const char *)scope >= (const char *)task->stack.low;
+    return scope != &task->root && (const char *)scope < (const char *)frame && is_on_stack(task, scope) &&
+           is_on_stack(task, frame);
 }
 
 /* The dead scope may be overwritten: its timer is found through the heap, which is not. */
-static void remove_dead_timers(async_task *task, const void *frame)
+static void remove_dead_timers(async_task *task, const void *end)
 {
     struct aw_timer_heap *heap = &task->loop->timers;
 
     for (uint32_t i = heap->count; i-- > 0;) {
         async_timer_handle *timer = i < heap->count ? heap->entries[i].timer : NULL;
 
-        if (!timer || (char *)timer < (char *)task->stack.low || (const char *)timer >= (const char *)frame)
+        if (!timer || (char *)timer < (char *)task->stack.low || (const char *)timer >= (const char *)end)
             continue;
         timer->index = i;
         aw_timer_heap_remove(heap, timer);
@@ -127,16 +134,15 @@ static void remove_dead_timers(async_task *task, const void *frame)
     }
 }
 
-static AW_COLD void drop_dead_frames(async_task *task, const void *frame)
+/* `scope` is the innermost one that lives; everything below `end` is dead. */
+static AW_COLD void drop_dead(async_task *task, struct aw_scope *scope, const void *end)
 {
-    struct aw_scope *scope = task->scope;
-    const char *where = scope->magic == AW_SCOPE_MAGIC && scope->where ? scope->where : "a place that is overwritten";
+    const struct aw_scope *dead = task->scope;
+    const char *where = is_intact(dead) && dead->where ? dead->where : "a place that is overwritten";
     char name[256];
 
-    while (is_dead(task, scope, frame) && scope->magic == AW_SCOPE_MAGIC)
-        scope = scope->parent;
-    task->scope = is_dead(task, scope, frame) ? &task->root : scope;
-    remove_dead_timers(task, frame);
+    remove_dead_timers(task, end);
+    task->scope = scope;
     task->reason = aw_scope_reason(task);
     aw_loop_report(task->loop, 0, task, task->name, task->where, NULL,
                    "task %s has left the scope entered at %s by longjmp: no cleanup of that block has run",
@@ -145,12 +151,26 @@ static AW_COLD void drop_dead_frames(async_task *task, const void *frame)
         abort();
 }
 
-void aw_scope_check_frames(async_task *task, const void *frame)
+/* The chain can be followed as long as the marks are there; behind one that is not, the root is all that is known. */
+AW_COLD void aw_scope_drop_dead(async_task *task, const void *frame)
 {
-    if (AW_UNLIKELY((const char *)task->scope < (const char *)frame) && is_dead(task, task->scope, frame))
-        drop_dead_frames(task, frame);
+    struct aw_scope *scope = task->scope;
+
+    if (!is_dead(task, scope, frame))
+        return;
+    while (is_intact(scope) && is_dead(task, scope, frame))
+        scope = scope->parent;
+    drop_dead(task, is_intact(scope) ? scope : &task->root, frame);
 }
-#endif
+
+/* A scope is left while others, which must be deeper, are still entered. */
+static AW_COLD void drop_deeper(async_task *task, struct aw_scope *scope, const void *frame)
+{
+    if (AW_ASAN)
+        task->scope = scope;
+    else
+        drop_dead(task, scope, frame);
+}
 
 /* ---- entering and leaving ---- */
 
@@ -165,7 +185,7 @@ static int deadline_passed(async_handle *handle)
 }
 
 /* Outside of a task there is nothing to cancel: the scope is inert, and leaving it does nothing. */
-static struct timed_scope *push(async_scope *scope, const char *where, bool shield)
+static struct timed_scope *push(async_scope *scope, const char *where, bool shield, const void *frame)
 {
     struct timed_scope *self = timed(scope);
     async_task *task = aw_thread.task;
@@ -176,7 +196,7 @@ static struct timed_scope *push(async_scope *scope, const char *where, bool shie
     self->timer.when = AW_NEVER;
     if (!task)
         return self;
-    aw_scope_check_frames(task, scope);
+    aw_scope_check_frames(task, frame);
     self->scope.parent = task->scope;
     task->scope = &self->scope;
     if (AW_UNLIKELY(shield && task->reason != 0))
@@ -212,26 +232,26 @@ static void set_deadline(struct timed_scope *self, double seconds, bool absolute
     arm(self, absolute ? when : aw_ns_add(aw_loop_now(self->task->loop), when));
 }
 
-void aw_scope_enter(async_scope *scope, double seconds, const char *where)
+AW_NOINLINE void aw_scope_enter(async_scope *scope, double seconds, const char *where)
 {
-    set_deadline(push(scope, where, false), seconds, false);
+    set_deadline(push(scope, where, false, AW_FRAME), seconds, false);
 }
 
-void aw_scope_enter_at(async_scope *scope, double when, const char *where)
+AW_NOINLINE void aw_scope_enter_at(async_scope *scope, double when, const char *where)
 {
-    set_deadline(push(scope, where, false), when, true);
+    set_deadline(push(scope, where, false, AW_FRAME), when, true);
 }
 
-void aw_shield_enter(async_scope *scope, double seconds, const char *where)
+AW_NOINLINE void aw_shield_enter(async_scope *scope, double seconds, const char *where)
 {
-    struct timed_scope *self = push(scope, where, true);
+    struct timed_scope *self = push(scope, where, true, AW_FRAME);
 
     if (seconds == 0 && signbit(seconds)) /* async_shield(): the macro passes -0.0, which no grace is */
         return;
     set_deadline(self, seconds, false);
 }
 
-void aw_scope_leave(async_scope *scope)
+AW_NOINLINE void aw_scope_leave(async_scope *scope)
 {
     struct timed_scope *self = timed(scope);
     async_task *task = self->task;
@@ -241,6 +261,8 @@ void aw_scope_leave(async_scope *scope)
         return;
     if (self->timer.handle.state != AW_HANDLE_IDLE)
         async_loop_unschedule(task->loop, &self->timer.handle);
+    if (AW_UNLIKELY(task->scope != &self->scope))
+        drop_deeper(task, &self->scope, AW_FRAME);
     task->scope = self->scope.parent;
     if (self->scope.shield || task->reason != 0)
         task->reason = aw_scope_reason(task);

@@ -35,13 +35,15 @@ int aw_task_step(async_handle *handle)
     async_task *task = (async_task *)handle;
     struct aw_tasks *tasks = task->tasks;
     async_loop *loop = task->loop;
+    async_task *outer = aw_thread.task; /* one that turns this loop from inside of another */
 
     aw_note.code = 0; /* a callback's failure is not this task's */
     aw_note_traces = loop->debug;
     if (AW_UNLIKELY(loop->debug))
-        loop->step_name = task->name; /* static text, or owned by a task that may end: copied only when slow */
+        snprintf(loop->step_name, sizeof loop->step_name, "%s", task->name); /* copied: it may end in this step */
     make_current(task);
     aw_context_switch(&tasks->loop_context, &task->context);
+    aw_thread.task = outer;
     aw_tasks_reap(tasks);
     return 0;
 }
@@ -82,13 +84,13 @@ static AW_COLD void keep_note(async_task *task)
     aw_note.code = 0;
 }
 
-static AW_COLD void complain_nosuspend(async_task *task)
+static AW_COLD void complain_nosuspend(async_task *task, const char *what)
 {
     char name[256];
 
     aw_loop_report(task->loop, 0, task, task->name, task->where, NULL,
                    "task %s suspends inside of an async_nosuspend() block (in %s)",
-                   aw_task_describe(task, name, sizeof name), task->wait ? task->wait->what : "a forced turn");
+                   aw_task_describe(task, name, sizeof name), what);
     if (task->loop->debug)
         abort();
 }
@@ -101,7 +103,7 @@ static void leave(async_task *task)
     if (AW_UNLIKELY(aw_note.code != 0))
         keep_note(task);
     if (AW_UNLIKELY(task->nosuspend > 0))
-        complain_nosuspend(task);
+        complain_nosuspend(task, task->wait ? task->wait->what : "a forced turn");
     next = take_next(task);
     if (next) {
         make_current(next);
@@ -207,13 +209,13 @@ static AW_COLD int refuse(async_task *task, const char *what)
     return aw_scope_explain(task, what, task->reason);
 }
 
-int aw_await_enter(const char *what)
+int aw_await_enter_from(const char *what, const void *frame)
 {
     async_task *task = aw_thread.task;
 
     if (AW_UNLIKELY(!task))
         return no_task(what);
-    aw_scope_check_frames(task, __builtin_frame_address(0));
+    aw_scope_check_frames(task, frame);
     if (AW_UNLIKELY(--task->budget < 0))
         aw_task_yield(task);
     if (AW_UNLIKELY(task->reason != 0))
@@ -221,13 +223,18 @@ int aw_await_enter(const char *what)
     return 0;
 }
 
-int aw_await_enter_join(const char *what)
+AW_NOINLINE int aw_await_enter(const char *what)
+{
+    return aw_await_enter_from(what, AW_FRAME);
+}
+
+AW_NOINLINE int aw_await_enter_join(const char *what)
 {
     async_task *task = aw_thread.task;
 
     if (AW_UNLIKELY(!task))
         return no_task(what);
-    aw_scope_check_frames(task, __builtin_frame_address(0));
+    aw_scope_check_frames(task, AW_FRAME);
     if (AW_UNLIKELY(--task->budget < 0))
         aw_task_yield(task);
     return 0;
@@ -286,10 +293,10 @@ static void cut_suspend(struct aw_wait *wait, int reason)
     aw_wait_wake(wait, reason);
 }
 
-int await_suspend(const char *what)
+AW_NOINLINE int await_suspend(const char *what)
 {
     struct aw_wait wait = { .what = what ? what : "await_suspend", .cancel = cut_suspend };
-    int r = aw_await_enter(wait.what);
+    int r = aw_await_enter_from(wait.what, AW_FRAME);
 
     if (r < 0)
         return r;
@@ -316,6 +323,8 @@ async_task *aw_task_start_eager(async_task *task)
     if (!task || !caller || task->state != AW_TASK_NEW)
         return task;
     async_loop_unschedule(task->loop, &task->handle);
+    if (AW_UNLIKELY(caller->nosuspend > 0))
+        complain_nosuspend(caller, "await_create_task_eager");
     budget = caller->budget - 1;
     task->eager_caller = caller;
     task->refs++; /* it may end at once and be dropped by those it tells */

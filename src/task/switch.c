@@ -3,9 +3,11 @@
  * assembly, in the caller; everything here is for the ends of a context's life and for tools.
  *
  * ASan keeps the bounds of the current stack and a "fake stack" for use-after-return: both are told of each switch.
- * What LSan needs is in stack.c, where the whole stack is known. TSan sees a fiber for each context; switches order
- * memory, as tasks of one thread do not run beside each other. Valgrind is told of the stack once, so that a moved sp
- * is not an enormous frame; outside of it the request is a few rotations.
+ * LSan hears of the thread's stack here, and of tasks' in stack.c, where the whole stack is known; it does not look
+ * into fake stacks that are not in use, so a leak report of a process that ends beside parked tasks needs
+ * detect_stack_use_after_return=0. TSan sees a fiber for each context; switches order memory, as tasks of one thread do
+ * not run beside each other. Valgrind is told of the stack once, so that a moved sp is not an enormous frame; outside
+ * of it the request is a few rotations.
  *
  * C++ keeps the exceptions being handled in 16 bytes a thread. A task that awaits inside a catch block would mix them
  * with those of others, so they travel with the context. The C++ library is found by a weak symbol when a
@@ -27,6 +29,7 @@
 #if AW_ASAN
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
+#include <sanitizer/lsan_interface.h>
 #endif
 
 #if defined AW_SWITCH_UCONTEXT
@@ -44,7 +47,7 @@ const char *const aw_switch_kind = "aarch64";
 extern char aw_switch_start[] __attribute__((visibility("hidden")));
 
 #ifdef __x86_64__
-enum { WORDS = 7, ENTRY = 3, ARG = 2, RETURN = 6 }; /* r15 r14 r13 r12 rbx rbp return */
+enum { WORDS = 4, ENTRY = 2, ARG = 3, RETURN = 1 }; /* rbp, where to go on, and what aw_switch_start takes */
 #else
 enum { WORDS = 20, ENTRY = 0, ARG = 1, RETURN = 11 }; /* x19 ... x30, d8 ... d15 */
 #endif
@@ -95,7 +98,8 @@ static void tool_init(struct aw_context *context, void *low, void *top)
 
 static void tool_fini(struct aw_context *context)
 {
-    (void)context;
+    if (!context->has_stack && context->low)
+        __lsan_unregister_root_region(context->low, context->size);
 }
 
 void aw_context_leaving(struct aw_context *from, struct aw_context *to, bool for_ever)
@@ -114,6 +118,7 @@ void aw_context_arrived(struct aw_context *self)
     if (self->previous->low == NULL) {
         self->previous->low = low;
         self->previous->size = size;
+        __lsan_register_root_region(low, size); /* a thread's own stack, which is not the running one now */
     }
 }
 
@@ -128,7 +133,8 @@ static void tool_init(struct aw_context *context, void *low, void *top)
 
 static void tool_fini(struct aw_context *context)
 {
-    __tsan_destroy_fiber(context->fiber);
+    if (context->has_stack) /* the thread's own fiber is TSan's */
+        __tsan_destroy_fiber(context->fiber);
 }
 
 #else
@@ -164,13 +170,15 @@ int aw_context_init(struct aw_context *context, void *low, void *top, void (*ent
     *context = (struct aw_context){ 0 };
     tool_init(context, low, top); /* first: it makes the memory writable for ASan */
     context->sp = aw_switch_prepare(low, top, entry, arg);
+    context->has_stack = true;
     context->valgrind_id = VALGRIND_STACK_REGISTER(low, top);
     return 0;
 }
 
 void aw_context_fini(struct aw_context *context)
 {
-    VALGRIND_STACK_DEREGISTER(context->valgrind_id);
+    if (context->has_stack)
+        VALGRIND_STACK_DEREGISTER(context->valgrind_id);
     tool_fini(context);
 }
 

@@ -100,10 +100,7 @@ static size_t stack_size_of(const async_loop *loop, const async_task_options *op
 
 static int apply_options(async_task *task, const async_task_options *options)
 {
-    if (options->measure_stack) {
-        task->measured = true;
-        aw_stack_paint(&(struct aw_stack){ task->stack.low, align_down(task->arg, 4096), NULL, 0 });
-    }
+    task->measured = options->measure_stack != 0;
     return options->name ? async_task_set_name(task, options->name) : 0;
 }
 
@@ -137,16 +134,15 @@ async_task *aw_task_new(async_loop *loop, int (*fn)(void *), const void *args, s
         aw_note_set(r, "async_create_task: %s: %s", name, r == -EINVAL ? "no such stack size" : "no memory for a stack");
         return NULL;
     }
+    if (options && options->measure_stack)
+        aw_stack_paint(&stack); /* before anything is written there */
     task = place_record(&stack, args, size, &copy);
     record_init(task, tasks, &stack, name);
     task->fn = fn;
     task->arg = size > 0 ? copy : (void *)(uintptr_t)args;
     r = aw_context_init(&task->context, stack.low, copy, aw_task_main, task);
-    if (r == 0 && options) {
-        task->arg = copy; /* for the measure, which must not touch the arguments */
+    if (r == 0 && options)
         r = apply_options(task, options);
-        task->arg = size > 0 ? copy : (void *)(uintptr_t)args;
-    }
     if (r < 0) {
         task->retrieved = true;
         task->tasks->live--;

@@ -35,13 +35,16 @@ struct aw_wait {
 
 /* What each await_* does first: ASYNC_ENOTASK; the reason of a cancelled scope; 0. Charges the task's budget, which
  * may let others run. */
-int aw_await_enter(const char *what);
+ASYNC_SUSPENDS int aw_await_enter(const char *what);
+/* The same, for a function that is AW_NOINLINE and has no scope of its own: with its AW_FRAME a scope that was left by
+ * longjmp is always found, while the form above does not see those that its caller's frame has grown over. */
+ASYNC_SUSPENDS int aw_await_enter_from(const char *what, const void *frame);
 /* The same for joins and for calls that go on under cancellation: charges, never refuses. */
-int aw_await_enter_join(const char *what);
+ASYNC_SUSPENDS int aw_await_enter_join(const char *what);
 /* The reason that a cancellable await would return now; 0 none. */
 int aw_await_reason(void);
 /* Parks the current task. If the scope is cancelled already, `cancel` is called at once. */
-int aw_wait_park(struct aw_wait *wait);
+ASYNC_SUSPENDS int aw_wait_park(struct aw_wait *wait);
 void aw_wait_wake(struct aw_wait *wait, int result);
 
 /* Lets every other ready task run once; not a cancellation point of its own. */

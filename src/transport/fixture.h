@@ -328,7 +328,7 @@ static inline int end_write(struct end *end, const void *data, size_t size)
 }
 
 /* Asks for reading and waits until it can be done. */
-static inline void await_readable(struct end *end)
+static inline void wait_until_readable(struct end *end)
 {
     int before = end->readables;
 

@@ -31,7 +31,7 @@ static void collect(struct end *end, char *into, size_t size)
         ssize_t n = get(end);
 
         if (n == -EAGAIN) {
-            await_readable(end);
+            wait_until_readable(end);
             continue;
         }
         ASYNC_CHECK(n > 0 && have + (size_t)n <= size);
@@ -62,7 +62,7 @@ TEST_ON_LINUX(what_follows_urgent_data_is_not_forgotten)
     settle(loop);
     ASYNC_CHECK_EQ(get(&end), -EAGAIN);
     peer_close(&end);
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end), 0);
     end_close(&end);
 }
@@ -79,7 +79,7 @@ TEST_ON_LINUX(urgent_data_at_every_moment_of_a_read_loses_nothing)
         ASYNC_CHECK_EQ(send(end.peer, "ab", 2, 0), 2);
         if (when == 0)
             ASYNC_CHECK_EQ(send(end.peer, "!", 1, MSG_OOB), 1);
-        await_readable(&end);
+        wait_until_readable(&end);
         if (when == 1)
             ASYNC_CHECK_EQ(send(end.peer, "!", 1, MSG_OOB), 1);
         ASYNC_CHECK_EQ(send(end.peer, "cd", 2, 0), 2);
@@ -115,7 +115,7 @@ TEST_ON_LINUX(a_unix_peer_that_passes_descriptors_does_not_stop_the_stream)
     collect(&end, text, 5);
     ASYNC_CHECK_STR(text, "xyyyy");
     close(fds[1]);
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end), 0);
     end_close(&end);
 }
@@ -189,7 +189,7 @@ TEST_ON_LINUX(a_pipe_is_read_to_its_end)
     ASYNC_CHECK_EQ(end_write(&end, "x", 1), -EBADF);
     ASYNC_CHECK_EQ(aw_transport_write_eof(&end.transport), -EBADF);
     ASYNC_CHECK_EQ(write(fds[1], "hello", 5), 5);
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end), 5);
     ASYNC_CHECK_EQ(get(&end), -EAGAIN);
     aw_transport_want_read(&end.transport, true);
@@ -321,7 +321,7 @@ TEST_ON_LINUX(an_inherited_descriptor_gets_its_flags_back_and_stays_open)
         open_fd(&end, loop, fds[0], true);
         ASYNC_CHECK(fcntl(fds[0], F_GETFL) & O_NONBLOCK);
         ASYNC_CHECK_EQ(write(fds[1], "x", 1), 1);
-        await_readable(&end);
+        wait_until_readable(&end);
         ASYNC_CHECK_EQ(get(&end), 1);
         if (way == 0)
             aw_transport_close(&end.transport);

@@ -20,7 +20,7 @@ TEST_ON_BOTH(a_fresh_transport_makes_no_blind_read_and_misses_nothing)
     peer_send(&end, "early");
     ASYNC_CHECK_EQ(get(&end, sizeof buf), -EAGAIN);
     ASYNC_CHECK_EQ(faults.receives, 0);
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 5);
     ASYNC_CHECK(memcmp(buf, "early", 5) == 0);
     end_close(&end);
@@ -34,7 +34,7 @@ TEST_ON_BOTH(data_that_came_before_the_transport_is_reported)
     end.peer = raw_pair(loop, &fd);
     ASYNC_CHECK_EQ(loop->sys->send(loop->backend, end.peer, "early", 5), 5);
     ASYNC_CHECK_EQ(aw_transport_open(&end.transport, loop, fd, false, &end_sink), 0);
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 5);
     end_close(&end);
 }
@@ -46,7 +46,7 @@ TEST_ON_BOTH(a_short_read_spares_the_next_system_call)
     install_faults(loop);
     end_open(&end, loop);
     peer_send(&end, "hello");
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 5);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), -EAGAIN);
     ASYNC_CHECK_EQ(faults.receives, 1);
@@ -60,14 +60,14 @@ TEST_ON_BOTH(a_filled_buffer_keeps_the_belief)
     install_faults(loop);
     end_open(&end, loop);
     peer_send(&end, "0123456789");
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end, 4), 4);
     ASYNC_CHECK_EQ(get(&end, 4), 4);
     ASYNC_CHECK_EQ(get(&end, 4), 2);
     ASYNC_CHECK_EQ(get(&end, 4), -EAGAIN);
     ASYNC_CHECK_EQ(faults.receives, 3);
     peer_send(&end, "abcd");
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end, 4), 4);
     ASYNC_CHECK_EQ(get(&end, 4), -EAGAIN); /* this one asks */
     ASYNC_CHECK_EQ(faults.receives, 5);
@@ -86,7 +86,7 @@ TEST_ON_BOTH(single_bytes_arrive_one_by_one)
         char byte[2] = { (char)('a' + i % 26), '\0' };
 
         peer_send(&end, byte);
-        await_readable(&end);
+        wait_until_readable(&end);
         ASYNC_CHECK_EQ(get(&end, sizeof buf), 1);
         ASYNC_CHECK_EQ(buf[0], byte[0]);
     }
@@ -101,7 +101,7 @@ TEST_ON_BOTH(readable_is_told_once_for_each_asking)
     peer_send(&end, "x");
     settle(loop);
     ASYNC_CHECK_EQ(end.readables, 0);
-    await_readable(&end); /* believed by now: comes through the loop all the same */
+    wait_until_readable(&end); /* believed by now: comes through the loop all the same */
     peer_send(&end, "y");
     settle(loop);
     ASYNC_CHECK_EQ(end.readables, 1);
@@ -120,7 +120,7 @@ TEST_ON_BOTH(an_interrupted_read_is_repeated)
     install_faults(loop);
     end_open(&end, loop);
     peer_send(&end, "x");
-    await_readable(&end);
+    wait_until_readable(&end);
     faults.fail_receive = -EINTR;
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 1);
     end_close(&end);
@@ -133,7 +133,7 @@ TEST_ON_BOTH(a_read_without_kernel_memory_loses_nothing)
     install_faults(loop);
     end_open(&end, loop);
     peer_send(&end, "x");
-    await_readable(&end);
+    wait_until_readable(&end);
     faults.fail_receive = -ENOMEM;
     ASYNC_CHECK_EQ(get(&end, sizeof buf), -ENOMEM);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 1);
@@ -151,11 +151,11 @@ TEST_ON_BOTH(data_and_end_in_one_edge_are_both_seen)
     end_open(&end, loop);
     peer_send(&end, "last words");
     peer_close(&end);
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 10);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 0);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 0);
-    await_readable(&end); /* the end can be taken again and again */
+    wait_until_readable(&end); /* the end can be taken again and again */
     settle(loop);
     ASYNC_CHECK_EQ(end.losts, 0); /* we may still write */
     end_close(&end);
@@ -168,7 +168,7 @@ TEST_ON_BOTH(a_half_closed_peer_still_gets_our_answer)
     end_open(&end, loop);
     peer_send(&end, "question");
     ASYNC_CHECK_EQ(loop->sys->shutdown(loop->backend, end.peer, SHUT_WR), 0);
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 8);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 0);
     ASYNC_CHECK_EQ(end_write(&end, "answer", 6), 0);
@@ -211,7 +211,7 @@ TEST_ON_BOTH(an_end_and_then_a_reset_is_an_end_for_the_reader)
     end_open(&end, loop);
     peer_send(&end, "bye");
     ASYNC_CHECK_EQ(loop->sys->shutdown(loop->backend, end.peer, SHUT_WR), 0);
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end, 3), 3);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 0);
     peer_reset(&end);
@@ -239,7 +239,7 @@ TEST_ON_BOTH(a_failed_write_does_not_hide_what_the_peer_said)
     ASYNC_CHECK_EQ(end_write(&end, "more", 4), -ECONNRESET);
     settle(loop);
     ASYNC_CHECK_EQ(end.losts, 0);
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end, 3), 3);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 10);
     /* Not a clean end, though the kernel would say so now: it has told of the reset, to the writer. */
@@ -361,7 +361,7 @@ TEST_ON_BOTH(a_descriptor_has_one_transport)
     ASYNC_CHECK_EQ(aw_transport_open(&second.transport, loop, end.transport.io.fd, false, &end_sink), -EBUSY);
     aw_transport_destroy(&second.transport); /* of one that was not opened: nothing */
     peer_send(&end, "still there");
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(get(&end, sizeof buf), 11);
     end_close(&end);
 }

@@ -199,6 +199,30 @@ TEST_ON_BOTH(water_marks_pause_above_high_and_resume_at_low)
     end_close(&end);
 }
 
+/* Only sim's peer makes room in steps that are known. */
+ASYNC_TEST_PLAIN(writing_resumes_while_something_is_still_queued)
+{
+    static struct end end;
+    async_loop_options options = *async_test_options();
+    async_loop *loop;
+
+    options.backend = "sim";
+    loop = async_loop_new(&options);
+    end_open(&end, loop);
+    fill(&end);
+    ASYNC_CHECK_EQ(aw_transport_set_limits(&end.transport, 200000, 150000), 0);
+    while (end.pauses == end.resumes)
+        ASYNC_CHECK_EQ(end_write(&end, data, 10000), 0);
+    while (end.pauses > end.resumes) {
+        ASYNC_CHECK(end.transport.queued > 150000);
+        ASYNC_CHECK(peer_recv(&end, buf, 30000) > 0);
+        settle(loop);
+    }
+    ASYNC_CHECK(end.transport.queued > 100000 && end.transport.queued <= 150000);
+    end_close(&end);
+    ASYNC_CHECK_EQ(async_loop_close(loop), 0);
+}
+
 TEST_ON_BOTH(new_water_marks_pause_and_resume_at_once)
 {
     struct end end;
@@ -367,7 +391,7 @@ TEST_ON_BOTH(write_eof_comes_after_the_queue_and_reading_goes_on)
     ASYNC_CHECK_EQ(end_write(&end, "x", 1), -EPIPE);
     ASYNC_CHECK_EQ(aw_transport_write_eof(&end.transport), 0);
     peer_send(&end, "and now I");
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(aw_transport_read(&end.transport, buf, sizeof buf), 9);
     end_close(&end);
 }
@@ -399,7 +423,7 @@ TEST_ON_BOTH(a_write_eof_that_comes_too_late_says_so)
     peer_reset(&end);
     settle(loop);
     ASYNC_CHECK_EQ(aw_transport_write_eof(&end.transport), -EPIPE);
-    await_readable(&end);
+    wait_until_readable(&end);
     ASYNC_CHECK_EQ(aw_transport_read(&end.transport, buf, sizeof buf), -ECONNRESET);
     settle(loop);
     ASYNC_CHECK_EQ(end.losts, 1);

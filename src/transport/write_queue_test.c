@@ -92,6 +92,70 @@ ASYNC_TEST_PLAIN(small_writes_share_an_allocation)
     free(rig);
 }
 
+/* ---- memory ---- */
+
+static size_t allocated, most_allocated;
+
+static void *count_alloc(void *ctx, size_t size)
+{
+    size_t *block = malloc(sizeof *block + size);
+
+    (void)ctx;
+    ASYNC_CHECK(block != NULL);
+    *block = size;
+    allocated += size;
+    if (allocated > most_allocated)
+        most_allocated = allocated;
+    return block + 1;
+}
+
+static void count_free(void *ctx, void *memory)
+{
+    size_t *block = (size_t *)memory - 1;
+
+    (void)ctx;
+    allocated -= *block;
+    free(block);
+}
+
+ASYNC_TEST_PLAIN(memory_stays_near_to_what_is_queued)
+{
+    static const size_t sizes[] = { 1, 20, 700, 1000, 4097, 30000 };
+
+    for (size_t i = 0; i < AW_ARRAY_SIZE(sizes); i++) {
+        struct rig *rig = rig_new();
+
+        rig->loop.allocator = (async_allocator){ .alloc = count_alloc, .free = count_free };
+        most_allocated = 0;
+        ASYNC_CHECK_EQ(put(rig, sizes[i]), 0);
+        ASYNC_CHECK(allocated <= sizes[i] + 2048);
+        for (int round = 0; round < 200; round++) { /* a writer that obeys the water marks */
+            while (rig->transport.queued <= 64 * 1024)
+                ASYNC_CHECK_EQ(put(rig, sizes[i]), 0);
+            while (rig->transport.queued > 16 * 1024)
+                take(rig, 10000);
+        }
+        ASYNC_CHECK(most_allocated < 2 * 64 * 1024 + sizes[i]);
+        aw_write_queue_drop(&rig->transport);
+        ASYNC_CHECK_EQ(allocated, 0);
+        free(rig);
+    }
+}
+
+ASYNC_TEST_PLAIN(a_long_write_gives_its_memory_back_while_it_goes_out)
+{
+    struct rig *rig = rig_new();
+
+    rig->loop.allocator = (async_allocator){ .alloc = count_alloc, .free = count_free };
+    ASYNC_CHECK_EQ(put(rig, 1000000), 0);
+    while (rig->transport.queued > 0) {
+        ASYNC_CHECK(allocated < rig->transport.queued + 2 * 32768);
+        take(rig, 50000);
+    }
+    ASYNC_CHECK_EQ(allocated, 0);
+    free(rig);
+}
+
 ASYNC_TEST_PLAIN(an_append_without_memory_takes_nothing)
 {
     struct rig *rig = rig_new();

@@ -77,7 +77,7 @@ ASYNC_TEST(a_spent_deadline_refuses_to_connect)
     ASYNC_CHECK(stream == NULL);
 }
 
-static int connect_in_vain(void *arg)
+ASYNC_SUSPENDS static int connect_in_vain(void *arg)
 {
     async_stream *stream = NULL;
     int r = await_open_connection("localhost", arg, &stream);

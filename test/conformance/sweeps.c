@@ -130,8 +130,8 @@ static bool is_plausible(int result)
     switch (result) {
     case 0:
     case -ENOMEM:
-    case ASYNC_EDNS:    /* the resolver's own */
-    case ASYNC_EEOF:    /* the other side had no memory, and went away */
+    case ASYNC_EDNS: /* the resolver's own */
+    case ASYNC_EEOF: /* the other side had no memory, and went away */
     case -ECONNRESET:
     case -EPIPE:
         return true;
@@ -151,7 +151,8 @@ ASYNC_SUSPENDS static int await_without_memory(long n, int persistent)
         result = -ENOMEM; /* there was no task */
     async_test_fail_allocation(0, 0);
     if (!is_plausible(result))
-        ASYNC_FAIL("allocation %ld failed, and it ended with %s: %s", n, async_error_name(result), async_task_error(task));
+        ASYNC_FAIL("allocation %ld failed, and it ended with %s: %s", n, async_error_name(result),
+                   async_task_error(task));
     if (task && result < 0 && !persistent)
         ASYNC_CHECK(strchr(async_task_error(task), ':') != NULL); /* a sentence, not only a code's */
     async_task_unref(task);
