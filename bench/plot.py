@@ -4,7 +4,7 @@
 import html
 import math
 
-WIDTH, LEFT, RIGHT, LINE, HEAD = 900, 280, 120, 16, 44
+WIDTH, LEFT, RIGHT, LINE, HEAD = 900, 280, 140, 16, 44
 COLOURS = {"libawait": "#0b6e4f", "libawait peek": "#0b6e4f", "libawait stream": "#6bbf59", "libuv": "#c44536",
            "raw epoll again": "#888888"}
 OTHER = "#4a6fa5"
@@ -25,7 +25,8 @@ class Canvas:
                           f'stroke-width="{width}"{dashes}/>')
 
     def box(self, x, y, width, height, colour):
-        self.items.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{height}" fill="{colour}"/>')
+        self.items.append(f'<rect x="{x:.1f}" y="{y:.1f}" width="{max(width, 1):.1f}" height="{height}" '
+                          f'fill="{colour}"/>')
 
     def dot(self, x, y, colour):
         self.items.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4" fill="{colour}"/>')
@@ -81,6 +82,10 @@ def draw_ratio(canvas, y, name, ratio, place):
     canvas.text(WIDTH - RIGHT + 10, y, f"{ratio['median']:.2f}", size=11)
 
 
+def amount(ns):
+    return f"{ns:.3g}" if ns < 100 else f"{ns:,.0f}"
+
+
 def draw_micro(canvas, rows):
     values = [s["median"] for row in rows for s in row["who"].values() if s["median"] > 0]
     low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)) + 0.01)
@@ -95,7 +100,8 @@ def draw_micro(canvas, rows):
         for name, summary in row["who"].items():
             if summary["median"] > 0:
                 canvas.box(place(10.0**low), y - 9, place(summary["median"]) - LEFT, 10, colour_of(name))
-                canvas.text(place(summary["median"]) + 5, y, f"{summary['median']:,.3g} {name}", size=10, colour="#444")
+                text = f"{amount(summary['median'])} {name}"
+                canvas.text(place(summary["median"]) + 5, y, text, size=10, colour="#444")
             y += LINE
         y += 6
     canvas.y = top + height + 24

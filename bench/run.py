@@ -94,7 +94,7 @@ def main():
     print(f"written: {os.path.relpath(path)} and results.svg beside it")
     if args.publish:
         report.publish(results, os.path.join(ROOT, "docs"))
-    missed = [row for row in report.judged(results) if not row.ok]
+    missed = [row for row in report.judged(results) if row.ok is False]
     return 1 if results["failures"] or (args.check and missed) else 0
 
 

@@ -199,7 +199,7 @@ def tsan(build_dir):
 
 @suite(needs=["valgrind"])
 def valgrind(build_dir):
-    wrap = ["valgrind", "-q", "--error-exitcode=99", "--leak-check=full", "--show-leak-kinds=definite,indirect",
+    wrap = ["valgrind", "-q", "--error-exitcode=99", f"--suppressions={ROOT}/test/valgrind.supp", "--leak-check=full", "--show-leak-kinds=definite,indirect",
             "--errors-for-leak-kinds=definite,indirect"]
     jobs = []
     for folder in ["base", "loop", "task"]:

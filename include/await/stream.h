@@ -94,7 +94,8 @@ ASYNC_AWAIT ssize_t await_stream_readuntil(async_stream *stream, const void *sep
  *
  * suspends  yes, when there is nothing
  * returns   the number of bytes at *ret_data; 0 at the end of the stream; as await_stream_read
- * owns      *ret_data is lent until this task's next await or next call on this stream
+ * owns      *ret_data is lent until this task's next await or next call on this stream; that await may be
+ *           the await_stream_write() of these very bytes: it takes them before anybody else runs
  * threads   loop thread, in a task
  * asyncio   BufferedProtocol.buffer_updated()
  */

@@ -58,7 +58,7 @@ struct aw_sim_socket {
 
     struct aw_sim_address local, remote;
     struct aw_sim_address asked; /* what bind() was given: port 0 is nobody's wish */
-    struct aw_list bound; /* on sim->ports[], or alone */
+    struct aw_list bound;        /* on sim->ports[], or alone */
     int options[AW_SIM_OPTIONS];
     struct linger linger;
     int error; /* for SO_ERROR: positive, 0 none */
@@ -190,7 +190,7 @@ int aw_sim_getsockopt(struct aw_sim_socket *socket, int level, int name, void *v
 int aw_sim_setsockopt(struct aw_sim_socket *socket, int level, int name, const void *value, socklen_t size);
 
 /* ---- names (sim_names.c) ---- */
-int aw_sim_getaddrinfo(struct aw_backend *b, const char *host, const char *service, const struct addrinfo *hints,
+int aw_sim_getaddrinfo(struct aw_backend *b, const char *name, const char *service, const struct addrinfo *hints,
                        struct addrinfo **ret);
 void aw_sim_freeaddrinfo(struct aw_backend *b, struct addrinfo *list);
 

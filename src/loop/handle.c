@@ -290,8 +290,9 @@ static void drop_all(async_loop *loop, struct async_handle *head)
     }
 }
 
-static void drop_timers(async_loop *loop)
+void aw_timers_drop(async_loop *loop)
 {
+    drop_all(loop, &loop->due);
     while (loop->timers.count > 0) {
         async_timer_handle *timer = loop->timers.entries[loop->timers.count - 1].timer;
 
@@ -307,9 +308,8 @@ void aw_callbacks_fini(async_loop *loop)
 
     aw_loop_take_posted(loop);
     drop_all(loop, &loop->running);
-    drop_all(loop, &loop->due);
     drop_all(loop, &loop->ready);
-    drop_timers(loop);
+    aw_timers_drop(loop);
     while (loop->free_callbacks) {
         callback = take_one(loop);
         aw_free(&loop->allocator, callback);

@@ -193,6 +193,8 @@ bool aw_loop_can_wake(async_loop *loop);
 void aw_loop_take_posted(async_loop *loop);
 /* Frees all handles of call_soon and call_later that did not run. */
 void aw_callbacks_fini(async_loop *loop);
+/* Takes back every timer, also those that are due: the loop closes, and the memory of some is about to go. */
+void aw_timers_drop(async_loop *loop);
 void aw_io_fini(async_loop *loop);
 void aw_watchers_fini(async_loop *loop);
 /* A step took `took` ns: debug mode's complaint. */

@@ -145,6 +145,7 @@ int async_future_result(async_future *future, void **ret_value)
 
 struct future_callback {
     struct aw_watch watch; /* first */
+    struct aw_hold hold;   /* as long as the future is pending */
     struct async_handle handle;
     async_future *future;
     async_future_callback callback;
@@ -168,23 +169,39 @@ static void schedule_callback(struct aw_watch *watch)
 {
     struct future_callback *entry = (struct future_callback *)watch;
 
+    aw_list_remove(&entry->hold.link);
     aw_loop_make_ready(entry->future->loop, &entry->handle);
+}
+
+/* The loop closes: nobody will complete the future any more. */
+static void drop_callback(struct aw_hold *hold)
+{
+    struct future_callback *entry = AW_CONTAINER_OF(hold, struct future_callback, hold);
+    async_future *future = entry->future;
+
+    aw_list_remove(&entry->watch.link);
+    aw_free(&future->loop->allocator, entry);
+    async_future_unref(future);
 }
 
 int async_future_add_done_callback(async_future *future, async_future_callback callback, void *arg)
 {
     struct future_callback *entry;
+    struct aw_tasks *tasks;
 
     if (!future || !callback)
         return aw_note_set(-EINVAL, "async_future_add_done_callback: future or callback is NULL");
-    entry = aw_alloc(&future->loop->allocator, sizeof *entry);
+    tasks = aw_loop_tasks(future->loop);
+    entry = tasks ? aw_alloc(&future->loop->allocator, sizeof *entry) : NULL;
     if (!entry)
         return aw_note_set(-ENOMEM, "async_future_add_done_callback: no memory");
-    *entry = (struct future_callback){ { .fired = schedule_callback },
-                                       { .run = run_callback, .flags = AW_HANDLE_RUN_AT_CLOSE },
-                                       async_future_ref(future),
-                                       callback,
-                                       arg };
+    *entry = (struct future_callback){ .watch.fired = schedule_callback,
+                                       .hold.drop = drop_callback,
+                                       .handle = { .run = run_callback, .flags = AW_HANDLE_RUN_AT_CLOSE },
+                                       .future = async_future_ref(future),
+                                       .callback = callback,
+                                       .arg = arg };
+    aw_list_append(&tasks->holds, &entry->hold.link);
     if (future->done)
         schedule_callback(&entry->watch);
     else
@@ -205,6 +222,7 @@ int async_future_remove_done_callback(async_future *future, async_future_callbac
         if (entry->watch.fired != schedule_callback || entry->callback != callback || entry->arg != arg)
             continue;
         aw_list_remove(link);
+        aw_list_remove(&entry->hold.link);
         aw_free(&future->loop->allocator, entry);
         future->refs--; /* the caller has one */
         count++;
@@ -217,6 +235,8 @@ int async_future_remove_done_callback(async_future *future, async_future_callbac
 struct future_wait {
     struct aw_wait wait; /* first */
     struct aw_watch watch;
+    struct aw_hold hold;
+    async_future *future;
 };
 
 static void wait_fired(struct aw_watch *watch)
@@ -230,11 +250,21 @@ static void wait_cancelled(struct aw_wait *wait, int reason)
     aw_wait_wake(wait, reason);
 }
 
+static void drop_wait(struct aw_hold *hold)
+{
+    struct future_wait *wait = AW_CONTAINER_OF(hold, struct future_wait, hold);
+
+    aw_list_remove(&wait->watch.link);
+    async_future_unref(wait->future);
+}
+
 AW_NOINLINE int await_future(async_future *future)
 {
     struct future_wait wait = {
         .wait = { .what = "await_future", .subject = future, .cancel = wait_cancelled },
         .watch.fired = wait_fired,
+        .hold.drop = drop_wait,
+        .future = future,
     };
     int r = aw_await_enter_from("await_future", AW_FRAME);
 
@@ -248,7 +278,9 @@ AW_NOINLINE int await_future(async_future *future)
         return 0;
     async_future_ref(future); /* whoever completes it may give the last other reference back */
     aw_list_append(&future->watches, &wait.watch.link);
+    aw_list_append(&aw_thread.task->tasks->holds, &wait.hold.link);
     r = aw_wait_park(&wait.wait);
+    aw_list_remove(&wait.hold.link);
     async_future_unref(future);
     return r;
 }

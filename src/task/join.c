@@ -253,6 +253,8 @@ struct any_wait {
         struct any_wait *any;
         async_task *task;
     } *watches;
+    struct aw_hold hold;
+    async_loop *loop;
     size_t count;
     size_t pending;
     enum async_return_when when;
@@ -280,9 +282,9 @@ static void any_cancelled(struct aw_wait *wait, int reason)
 }
 
 /* Attaches to all that have not ended; NULLs and those that have are left out. */
-static int any_attach(struct any_wait *any, async_task *const *tasks, size_t count, async_loop *loop)
+static int any_attach(struct any_wait *any, async_task *const *tasks, size_t count)
 {
-    any->watches = aw_alloc(&loop->allocator, count * sizeof *any->watches);
+    any->watches = aw_alloc(&any->loop->allocator, count * sizeof *any->watches);
     if (!any->watches)
         return aw_note_set(-ENOMEM, "%s: no memory to wait for %zu tasks", any->wait.what, count);
     for (size_t i = 0; i < count; i++) {
@@ -298,23 +300,29 @@ static int any_attach(struct any_wait *any, async_task *const *tasks, size_t cou
     return 0;
 }
 
-static void any_detach(struct any_wait *any, async_loop *loop)
+static void any_detach(struct aw_hold *hold)
 {
+    struct any_wait *any = AW_CONTAINER_OF(hold, struct any_wait, hold);
+
+    aw_list_remove(&hold->link);
     for (size_t i = 0; i < any->count; i++)
         aw_list_remove(&any->watches[i].watch.link);
-    aw_free(&loop->allocator, any->watches);
+    aw_free(&any->loop->allocator, any->watches);
 }
 
 ASYNC_SUSPENDS static int wait_any(async_task *const *tasks, size_t count, enum async_return_when when, const char *what)
 {
-    struct any_wait any = { .wait = { .what = what, .cancel = any_cancelled }, .when = when };
-    async_loop *loop = aw_thread.task->loop;
-    int r = any_attach(&any, tasks, count, loop);
+    async_task *self = aw_thread.task;
+    struct any_wait any = {
+        .wait = { .what = what, .cancel = any_cancelled }, .hold.drop = any_detach, .loop = self->loop, .when = when
+    };
+    int r = any_attach(&any, tasks, count);
 
     if (r < 0)
         return r;
+    aw_list_append(&self->tasks->holds, &any.hold.link);
     r = aw_wait_park(&any.wait);
-    any_detach(&any, loop);
+    any_detach(&any.hold);
     return r;
 }
 

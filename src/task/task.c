@@ -35,6 +35,7 @@ struct aw_tasks *aw_loop_tasks(async_loop *loop)
     tasks->part = (struct aw_loop_part){ .key = &tasks_key, .close = close_tasks };
     aw_list_init(&tasks->all);
     aw_list_init(&tasks->groups);
+    aw_list_init(&tasks->holds);
     aw_context_init_thread(&tasks->loop_context);
     aw_loop_attach_part(loop, &tasks->part);
     loop->tasks = tasks;
@@ -419,32 +420,39 @@ static void drop_steps(async_loop *loop, struct async_handle *head)
     }
 }
 
-/* A sleeping task's timer and a deadline lie on its stack. */
-static void drop_timers(async_loop *loop, const async_task *task)
+static void drop_holds(struct aw_tasks *tasks)
 {
-    for (uint32_t i = loop->timers.count; i-- > 0;) {
-        async_timer_handle *timer = i < loop->timers.count ? loop->timers.entries[i].timer : NULL;
+    struct aw_list *link;
 
-        if (timer && (char *)timer >= (char *)task->stack.low && (char *)timer < (char *)task->stack.top)
-            async_loop_unschedule(loop, &timer->handle);
+    while ((link = aw_list_pop(&tasks->holds)) != NULL) {
+        struct aw_hold *hold = AW_LIST_ENTRY(link, struct aw_hold, link);
+        hold->drop(hold);
     }
+}
+
+/* Everything that lies on a task's stack leaves its list before the first stack goes: timers and deadlines, waits for
+ * futures, joins. */
+static void forget_stacks(struct aw_tasks *tasks, async_loop *loop)
+{
+    aw_timers_drop(loop);
+    drop_steps(loop, &loop->running);
+    drop_steps(loop, &loop->ready);
+    drop_holds(tasks);
+    aw_done_drop_queued(loop);
+    for (struct aw_list *link = tasks->all.next; link != &tasks->all; link = link->next)
+        aw_done_drop(AW_LIST_ENTRY(link, async_task, all));
 }
 
 static void close_tasks(struct aw_loop_part *part, async_loop *loop)
 {
     struct aw_tasks *tasks = (struct aw_tasks *)part;
 
-    drop_steps(loop, &loop->running);
-    drop_steps(loop, &loop->ready);
-    aw_done_drop_queued(loop);
+    forget_stacks(tasks, loop);
     while (!aw_list_is_empty(&tasks->all)) {
         async_task *task = AW_LIST_ENTRY(tasks->all.next, async_task, all);
 
         if (!failed_unseen(task))
             report_forgotten(task);
-        if (task->state != AW_TASK_DONE)
-            drop_timers(loop, task);
-        aw_done_drop(task);
         aw_task_free(task);
     }
     aw_groups_fini(tasks);

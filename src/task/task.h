@@ -23,6 +23,12 @@ struct aw_watch {
     void (*fired)(struct aw_watch *watch);
 };
 
+/* What a parked frame holds that must not be lost when its loop closes under it: on tasks->holds while it is parked. */
+struct aw_hold {
+    struct aw_list link;
+    void (*drop)(struct aw_hold *hold);
+};
+
 /* What a chain of scopes is made of. A scope with a deadline has a timer behind it (scope.c). */
 struct aw_scope {
     struct aw_scope *parent;
@@ -81,6 +87,7 @@ struct aw_tasks {
     async_task *dead;         /* ended and unreferenced: freed by whoever runs next, not on its own stack */
     struct aw_list all;
     struct aw_list groups;
+    struct aw_list holds;
     size_t live;              /* tasks that have not ended */
     uint64_t done_order;
 };

@@ -105,6 +105,26 @@ ASYNC_TEST(connecting_can_be_cancelled_at_each_stage)
     async_server_free(server);
 }
 
+/* A listener that accepts no more: when its backlog is full, too, nobody answers. */
+ASYNC_TEST(a_deadline_ends_a_connect_that_nobody_answers)
+{
+    async_server_options options = { .size = sizeof options, .host = HOST, .backlog = 1, .limit = 1 };
+    async_server *server;
+    async_stream *streams[8] = { NULL };
+    int r = 0, count = 0;
+
+    ASYNC_CHECK_EQ(await_start_server_with(&options, echo, &server), 0);
+    for (; r == 0 && count < 8; count++) {
+        async_timeout(0.05);
+        r = await_open_connection(HOST, port_of(server), &streams[count]);
+    }
+    ASYNC_CHECK_EQ(r, ASYNC_ETIMEOUT);
+    ASYNC_CHECK_HAS(async_last_error(), "await_open_connection");
+    while (count-- > 0)
+        async_stream_free(streams[count]);
+    async_server_free(server);
+}
+
 /* ---- what a stream knows of itself ---- */
 
 ASYNC_TEST(both_ends_know_each_others_addresses)

@@ -303,6 +303,34 @@ ASYNC_TEST(a_peer_that_resets_is_an_error_and_not_a_signal)
     close_pair(&pair);
 }
 
+async_def(count_turns, int *, turns)
+{
+    for (int i = 0; i < 3; i++) {
+        int r = await_sleep(0);
+        if (r < 0)
+            return r;
+        ++*turns;
+    }
+    return 0;
+}
+
+ASYNC_TEST(a_task_that_ignores_failures_lets_others_run)
+{
+    struct pair pair;
+    async_task *task;
+    int turns = 0, failures = 0;
+
+    await_open_pair(&pair);
+    async_stream_close(pair.near);
+    task = async_create_task(count_turns, &turns);
+    for (int i = 0; turns < 3 && i < 100000; i++)
+        failures += await_stream_write(pair.near, "x", 1) < 0;
+    ASYNC_CHECK_EQ(turns, 3);
+    ASYNC_CHECK(failures > 0);
+    ASYNC_CHECK_EQ(await_task(task, NULL), 0);
+    close_pair(&pair);
+}
+
 ASYNC_TEST(null_is_answered)
 {
     struct pair pair;
