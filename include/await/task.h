@@ -291,7 +291,7 @@ ASYNC_AWAIT int await_gather_results(async_task *const *tasks, size_t count, int
 enum async_return_when {
     ASYNC_ALL_COMPLETED,
     ASYNC_FIRST_COMPLETED,
-    ASYNC_FIRST_EXCEPTION /* or all, when none fails */
+    ASYNC_FIRST_EXCEPTION /* or all, when none fails; being cancelled is no failure */
 };
 
 /* Waits until the tasks are done in the sense of `when`, without owning or cancelling them.

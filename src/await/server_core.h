@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The inside of a server, for server.c and server_listen.c. */
+/* The inside of a server, for server.c, server_client.c and server_listen.c. */
 #ifndef AW_AWAIT_SERVER_CORE_H
 #define AW_AWAIT_SERVER_CORE_H
 
@@ -47,10 +47,28 @@ struct aw_server_fds {
     bool inherited;
 };
 
-/* server_listen.c: finds or opens the sockets that the options ask for. Suspends. 0, or a failure with a sentence. */
+/* ---- server_listen.c ---- */
+
+/* Finds or opens the sockets that the options ask for. Suspends. 0, or a failure with a sentence. */
 ASYNC_SUSPENDS int aw_server_await_fds(async_loop *loop, const async_server_options *options,
                                        struct aw_server_fds *ret_fds);
 /* Closes those that are not inherited, frees the array. */
 void aw_server_fds_fini(async_loop *loop, struct aw_server_fds *fds);
+
+/* ---- server.c ---- */
+
+/* Frees the server if that was the last that kept it. */
+void aw_server_unpin(async_server *server);
+/* Tells those who wait for a closed server's last client. */
+void aw_server_check_idle(async_server *server);
+
+/* ---- server_client.c ---- */
+
+void aw_server_accepted(struct aw_listener *listener, int fd, const struct sockaddr *address, socklen_t size);
+void aw_server_cancel_handlers(async_server *server);
+/* Drops the streams of those whose handlers have ended and whose peers do not take what is left. */
+void aw_server_stop_flushing(async_server *server);
+/* Frees all, when no task will run again and no handler's end will come. */
+void aw_server_drop_clients(async_server *server);
 
 #endif

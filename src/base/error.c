@@ -50,6 +50,7 @@ const char *async_strerror(int code)
 /* "-ECONNREFUSED" for every errno, made once by the preprocessor instead of at run time: the result is static. */
 static const char *errno_name(int number)
 {
+/* clang-format off: a table */
 #define NAME(e) case e: return "-" #e
     switch (number) {
     NAME(EPERM); NAME(ENOENT); NAME(ESRCH); NAME(EINTR); NAME(EIO); NAME(ENXIO); NAME(E2BIG); NAME(ENOEXEC);
@@ -73,6 +74,7 @@ static const char *errno_name(int number)
     NAME(EKEYREJECTED); NAME(EOWNERDEAD); NAME(ENOTRECOVERABLE); NAME(ERFKILL); NAME(EHWPOISON);
     default: return "unknown error";
     }
+    /* clang-format on */
 #undef NAME
 }
 

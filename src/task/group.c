@@ -139,17 +139,28 @@ static void group_wait_cancelled(struct aw_wait *wait, int reason)
     async_task_group_cancel(self->group);
 }
 
-ASYNC_SUSPENDS static int group_join(async_task_group *group)
+ASYNC_SUSPENDS static int wait_until_empty(async_task_group *group)
 {
     struct group_wait self = { .wait = { .what = "await_task_group", .subject = group, .cancel = group_wait_cancelled },
                                .group = group };
 
-    if (group->pending == 0)
-        return 0;
     group->waiter = &self.wait;
     (void)aw_wait_park(&self.wait); /* ends with the last task only */
     group->waiter = NULL;
     return self.reason;
+}
+
+ASYNC_SUSPENDS static int group_join(async_task_group *group)
+{
+    int reason = 0;
+
+    while (group->pending > 0) { /* others may have added some between the last end and our turn */
+        int r = wait_until_empty(group);
+
+        if (r < 0)
+            reason = r;
+    }
+    return reason;
 }
 
 int await_task_group(async_task_group *group)

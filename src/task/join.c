@@ -260,11 +260,17 @@ struct any_wait {
     enum async_return_when when;
 };
 
+/* As in asyncio: one that was cancelled has not failed. */
+static bool has_failed(const async_task *task)
+{
+    return !task || (task->state == AW_TASK_DONE && task->result < 0 && task->result != ASYNC_ECANCELED);
+}
+
 static bool is_enough(const struct any_wait *any, const async_task *ended)
 {
     if (any->pending == 0 || any->when == ASYNC_FIRST_COMPLETED)
         return true;
-    return any->when == ASYNC_FIRST_EXCEPTION && ended->result < 0;
+    return any->when == ASYNC_FIRST_EXCEPTION && has_failed(ended);
 }
 
 static void any_fired(struct aw_watch *watch)
@@ -350,7 +356,7 @@ static bool enough_done(async_task *const *tasks, size_t count, enum async_retur
         if (!async_task_done(tasks[i]))
             continue;
         ++*ret_done;
-        failed |= !tasks[i] || tasks[i]->result < 0;
+        failed |= has_failed(tasks[i]);
     }
     if (*ret_done == count)
         return true;

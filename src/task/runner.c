@@ -208,6 +208,7 @@ static void end_tasks(async_loop *loop)
         int r;
 
         cancel_all(tasks);
+        loop->stopping = false; /* cleanup code may ask for a stop; a turn of a stopped loop would not wait */
         r = aw_loop_turn(loop, AW_NEVER);
         if (r == ASYNC_EDEADLOCK) {
             aw_run_report_deadlock(loop);

@@ -27,6 +27,14 @@
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/lsan_interface.h>
 #endif
+#if defined __has_include
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
+#endif
+#endif
+#ifndef VALGRIND_MAKE_MEM_UNDEFINED
+#define VALGRIND_MAKE_MEM_UNDEFINED(memory, size) ((void)(memory), (void)(size))
+#endif
 
 #define STACKS_PER_SLAB 64
 #define SLAB_BYTES_MAX ((size_t)32 << 20)  /* larger stacks come fewer a slab, at last one */
@@ -85,9 +93,9 @@ static void tool_get(const struct aw_stack *stack)
 
     __asan_unpoison_memory_region(stack->low, size);
     __lsan_register_root_region(stack->low, size);
-#else
-    (void)stack;
 #endif
+    /* Valgrind remembers where the last user's sp was, and forbids what lies below. */
+    (void)VALGRIND_MAKE_MEM_UNDEFINED(stack->low, (size_t)((char *)stack->top - (char *)stack->low));
 }
 
 static void tool_put(const struct aw_stack *stack)
