@@ -26,6 +26,8 @@ struct aw_timer_heap {
 
 int aw_timer_heap_add(struct aw_timer_heap *heap, const async_allocator *allocator, async_timer_handle *timer);
 void aw_timer_heap_remove(struct aw_timer_heap *heap, async_timer_handle *timer);
+/* Drops the timers whose memory lies in [low, end) without touching them: something else lies there now. */
+void aw_timer_heap_forget(struct aw_timer_heap *heap, const void *low, const void *end);
 void aw_timer_heap_fini(struct aw_timer_heap *heap, const async_allocator *allocator);
 
 /* ---- descriptors (loop/io.c): one aw_io a descriptor ---- */

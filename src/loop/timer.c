@@ -96,6 +96,21 @@ void aw_timer_heap_remove(struct aw_timer_heap *heap, async_timer_handle *timer)
         move_down(heap, place, last);
 }
 
+void aw_timer_heap_forget(struct aw_timer_heap *heap, const void *low, const void *end)
+{
+    uint32_t kept = 0;
+
+    for (uint32_t i = 0; i < heap->count; i++) {
+        const char *address = (const char *)heap->entries[i].timer;
+
+        if (address < (const char *)low || address >= (const char *)end)
+            put(heap, kept++, heap->entries[i]);
+    }
+    heap->count = kept;
+    for (uint32_t i = kept; i-- > 0;)
+        move_down(heap, i, heap->entries[i]);
+}
+
 void aw_timer_heap_fini(struct aw_timer_heap *heap, const async_allocator *allocator)
 {
     aw_free(allocator, heap->entries);

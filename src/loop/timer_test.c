@@ -5,6 +5,7 @@
 
 #include <await/testing.h>
 #include <stdlib.h>
+#include <string.h>
 
 #define MODEL_MAX 300
 
@@ -194,5 +195,31 @@ ASYNC_TEST_PLAIN(a_heap_that_cannot_grow_says_so_and_stays_as_it_was)
     ASYNC_CHECK(refused >= 3);
     ASYNC_CHECK_EQ(heap.count, 300);
     check_shape(&heap);
+    aw_timer_heap_fini(&heap, async_test_options()->allocator);
+}
+
+ASYNC_TEST_PLAIN(timers_in_memory_that_is_gone_are_forgotten_and_the_rest_keeps_its_order)
+{
+    static async_timer_handle live[200], dead[200];
+    struct aw_timer_heap heap = { 0 };
+
+    for (int i = 0; i < 200; i++) {
+        live[i].when = dead[i].when = i * 7919 % 20;
+        ASYNC_CHECK_EQ(aw_timer_heap_add(&heap, async_test_options()->allocator, &live[i]), 0);
+        ASYNC_CHECK_EQ(aw_timer_heap_add(&heap, async_test_options()->allocator, &dead[i]), 0);
+    }
+    memset(dead, 0xee, sizeof dead);
+    aw_timer_heap_forget(&heap, dead, dead + 200);
+    ASYNC_CHECK_EQ(heap.count, 200);
+    check_shape(&heap);
+    for (uint64_t last = 0; heap.count > 0;) {
+        const async_timer_handle *first = heap.entries[0].timer;
+
+        ASYNC_CHECK((uint64_t)first->when * 1000 + first->sequence >= last);
+        last = (uint64_t)first->when * 1000 + first->sequence;
+        aw_timer_heap_remove(&heap, heap.entries[0].timer);
+    }
+    for (size_t i = 0; i < sizeof dead; i++)
+        ASYNC_CHECK_EQ(((unsigned char *)dead)[i], 0xee);
     aw_timer_heap_fini(&heap, async_test_options()->allocator);
 }

@@ -118,30 +118,15 @@ static bool is_dead(const async_task *task, const struct aw_scope *scope, const 
            is_on_stack(task, frame);
 }
 
-/* The dead scope may be overwritten: its timer is found through the heap, which is not. */
-static void remove_dead_timers(async_task *task, const void *end)
-{
-    struct aw_timer_heap *heap = &task->loop->timers;
-
-    for (uint32_t i = heap->count; i-- > 0;) {
-        async_timer_handle *timer = i < heap->count ? heap->entries[i].timer : NULL;
-
-        if (!timer || (char *)timer < (char *)task->stack.low || (const char *)timer >= (const char *)end)
-            continue;
-        timer->index = i;
-        aw_timer_heap_remove(heap, timer);
-        timer->handle.state = AW_HANDLE_IDLE;
-    }
-}
-
-/* `scope` is the innermost one that lives; everything below `end` is dead. */
+/* `scope` is the innermost one that lives; everything below `end` is dead, and overwritten by the frames of this very
+ * call: nothing may be written there. */
 static AW_COLD void drop_dead(async_task *task, struct aw_scope *scope, const void *end)
 {
     const struct aw_scope *dead = task->scope;
     const char *where = is_intact(dead) && dead->where ? dead->where : "a place that is overwritten";
     char name[256];
 
-    remove_dead_timers(task, end);
+    aw_timer_heap_forget(&task->loop->timers, task->stack.low, end);
     task->scope = scope;
     task->reason = aw_scope_reason(task);
     aw_loop_report(task->loop, 0, task, task->name, task->where, NULL,

@@ -967,7 +967,7 @@ static int jump_in_debug_mode(void *arg)
     return await_sleep(1) + (arg != NULL);
 }
 
-static void run_jump(void *arg)
+AW_UNUSED static void run_jump(void *arg)
 {
     async_runner *runner;
 

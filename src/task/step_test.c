@@ -543,7 +543,7 @@ async_def(recurses_for_ever)
     return recurse(0);
 }
 
-static void overflow(void *arg)
+AW_UNUSED static void overflow(void *arg)
 {
     (void)arg;
     setenv("ASYNC_BACKEND", "sim", 1);

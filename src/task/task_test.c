@@ -804,17 +804,20 @@ ASYNC_TEST_PLAIN(a_loop_without_tasks_lists_none)
 
 /* ---- stacks ---- */
 
-__attribute__((noinline)) static int eat_stack(int depth)
+/* Each frame points to the one above, so that no compiler makes a loop of it. */
+__attribute__((noinline)) static int eat_stack(int depth, volatile char *above)
 {
     volatile char page[4096];
 
-    page[0] = (char)depth;
-    return depth == 0 ? page[0] : eat_stack(depth - 1) + page[0] - (char)depth;
+    page[0] = *above;
+    return depth == 0 ? page[0] : eat_stack(depth - 1, page) + page[0] - *above;
 }
 
 async_def(needs_stack, int, pages)
 {
-    return eat_stack(pages);
+    volatile char top = 0;
+
+    return eat_stack(pages, &top);
 }
 
 ASYNC_TEST(a_task_may_have_a_larger_stack)
