@@ -120,7 +120,7 @@ async_def(drives_another_loop, async_loop *, other, async_task *, inner)
     return await_sleep(0);
 }
 
-static int sleep_a_little(void *arg)
+ASYNC_SUSPENDS static int sleep_a_little(void *arg)
 {
     return await_sleep(0.002) + (arg != NULL);
 }

@@ -12,7 +12,7 @@ static async_loop *open_loop(void)
     return loop;
 }
 
-static int sleep_and_return(void *arg)
+ASYNC_SUSPENDS static int sleep_and_return(void *arg)
 {
     int r = await_sleep(0.001);
 
@@ -84,7 +84,7 @@ ASYNC_TEST_PLAIN(a_callback_that_stops_the_turn_ends_the_run_with_its_number)
     async_loop_close(loop);
 }
 
-static int suspend_for_ever(void *arg)
+ASYNC_SUSPENDS static int suspend_for_ever(void *arg)
 {
     return await_suspend(arg);
 }
@@ -105,7 +105,7 @@ ASYNC_TEST_PLAIN(a_task_that_nothing_can_ever_wake_ends_the_run_and_is_named)
     async_loop_close(loop);
 }
 
-static int sleep_for_ever(void *arg)
+ASYNC_SUSPENDS static int sleep_for_ever(void *arg)
 {
     return await_sleep(__builtin_inf()) + (arg != NULL);
 }

@@ -33,7 +33,7 @@ async_def(writes_after, const char *, letter, double, seconds)
 
 /* ---- run ---- */
 
-static int sleep_and_return(void *arg)
+ASYNC_SUSPENDS static int sleep_and_return(void *arg)
 {
     int r = await_sleep(0.001);
 
@@ -119,7 +119,7 @@ async_def(adds, int, a, int, b)
     return a + b;
 }
 
-ASYNC_TEST_PLAIN(async_run_runs_a_function_and_gives_its_result)
+ASYNC_TEST_PLAIN(the_one_liner_runs_a_function_and_gives_its_result)
 {
     setenv("ASYNC_BACKEND", async_test_options()->backend, 1);
     ASYNC_CHECK_EQ(async_run(returns_seven), 7);
@@ -194,7 +194,7 @@ async_def(cleans_up, double, seconds)
     return r;
 }
 
-static int leave_tasks(void *arg)
+ASYNC_SUSPENDS static int leave_tasks(void *arg)
 {
     async_task_unref(async_create_task(cleans_up, 0.001));
     async_task_unref(async_create_task(cleans_up, 0.002));
@@ -220,7 +220,7 @@ async_def(leaves_a_child_when_cancelled)
     return r;
 }
 
-static int leave_a_mother(void *arg)
+ASYNC_SUSPENDS static int leave_a_mother(void *arg)
 {
     async_task_unref(async_create_task(leaves_a_child_when_cancelled));
     return await_sleep(0) + (arg != NULL);
@@ -246,7 +246,7 @@ async_def(stops_the_loop_and_cleans_up)
     return r;
 }
 
-static int leave_one_that_stops(void *arg)
+ASYNC_SUSPENDS static int leave_one_that_stops(void *arg)
 {
     async_task_unref(async_create_task(stops_the_loop_and_cleans_up));
     return await_sleep(0) + (arg != NULL);
@@ -267,7 +267,7 @@ async_def(hides_for_ever)
     return await_suspend("hiding");
 }
 
-static int leave_one_that_hides(void *arg)
+ASYNC_SUSPENDS static int leave_one_that_hides(void *arg)
 {
     async_task_unref(async_create_task(hides_for_ever));
     return await_sleep(0) + (arg != NULL);
@@ -292,7 +292,7 @@ static int fail_turn(void *arg)
     return (int)(intptr_t)arg;
 }
 
-static int is_stopped_by_a_callback(void *arg)
+ASYNC_SUSPENDS static int is_stopped_by_a_callback(void *arg)
 {
     int r;
 
@@ -318,7 +318,7 @@ async_def(waits_for_nothing, async_future *, future)
     return await_future(future);
 }
 
-static int wait_for_each_other(void *arg)
+ASYNC_SUSPENDS static int wait_for_each_other(void *arg)
 {
     async_future *future = async_future_new();
     int result, r;
@@ -347,7 +347,7 @@ ASYNC_TEST_PLAIN(a_main_that_nothing_can_ever_wake_is_told_and_all_who_wait_are_
     async_runner_close(runner);
 }
 
-static int ignore_the_deadlock(void *arg)
+ASYNC_SUSPENDS static int ignore_the_deadlock(void *arg)
 {
     async_shield();
     return await_suspend("for ever") + (arg != NULL);
@@ -366,7 +366,7 @@ ASYNC_TEST_PLAIN(a_main_that_cannot_be_woken_even_so_is_given_up)
 
 /* ---- signals, seen from outside ---- */
 
-static int interrupts_itself(void)
+ASYNC_SUSPENDS static int interrupts_itself(void)
 {
     int r;
 
@@ -382,13 +382,13 @@ static int interrupts_itself(void)
     return r;
 }
 
-static int terminates_itself(void)
+ASYNC_SUSPENDS static int terminates_itself(void)
 {
     kill(getpid(), SIGTERM);
     return await_sleep(20);
 }
 
-static int drains(void)
+ASYNC_SUSPENDS static int drains(void)
 {
     int r;
 
@@ -397,7 +397,7 @@ static int drains(void)
     return r == ASYNC_ECANCELED ? 0 : 9;
 }
 
-static int is_impatient(void)
+ASYNC_SUSPENDS static int is_impatient(void)
 {
     async_shield();
     kill(getpid(), SIGINT);
@@ -407,7 +407,7 @@ static int is_impatient(void)
     return await_sleep(20);
 }
 
-static int is_killed_twice_by_different_signals(void)
+ASYNC_SUSPENDS static int is_killed_twice_by_different_signals(void)
 {
     async_shield();
     kill(getpid(), SIGINT);
@@ -422,24 +422,24 @@ static int fails(void)
     return -ECONNREFUSED;
 }
 
-static int fails_with_a_sentence(void)
+ASYNC_SUSPENDS static int fails_with_a_sentence(void)
 {
     async_timeout(0.001);
     return await_sleep(1);
 }
 
-static int returns_three(void)
+ASYNC_SUSPENDS static int returns_three(void)
 {
     return await_sleep(0) + 3;
 }
 
-static int is_cancelled_without_a_signal(void)
+ASYNC_SUSPENDS static int is_cancelled_without_a_signal(void)
 {
     async_task_cancel(async_current_task());
     return await_sleep(1);
 }
 
-static int stays_cancelled_after_a_signal_when_busy(void)
+ASYNC_SUSPENDS static int stays_cancelled_after_a_signal_when_busy(void)
 {
     /* The signal comes between two awaits: the loop does not sleep. */
     for (int i = 0; i < 1000000; i++) {
@@ -534,7 +534,7 @@ static void ignore_sigint(void)
     signal(SIGINT, SIG_IGN);
 }
 
-static int sends_sigint_and_sleeps(void)
+ASYNC_SUSPENDS static int sends_sigint_and_sleeps(void)
 {
     kill(getpid(), SIGINT);
     return await_sleep(0.01) == 0 ? 4 : 9;
@@ -557,7 +557,7 @@ static void handle_sigint(void)
     signal(SIGINT, own_handler);
 }
 
-static int sends_sigint_to_own_handler(void)
+ASYNC_SUSPENDS static int sends_sigint_to_own_handler(void)
 {
     kill(getpid(), SIGINT);
     return await_sleep(0.01) == 0 && own_handler_ran == SIGINT ? 5 : 9;
@@ -570,7 +570,7 @@ ASYNC_TEST_PLAIN(a_handler_of_the_program_is_left_alone)
 
 /* ---- signals, seen from inside ---- */
 
-static int raise_and_sleep(void *arg)
+ASYNC_SUSPENDS static int raise_and_sleep(void *arg)
 {
     kill(getpid(), (int)(intptr_t)arg);
     return await_sleep(1);

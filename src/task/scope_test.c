@@ -172,7 +172,7 @@ ASYNC_TEST_ON("sim", two_timeouts_on_one_line_do_not_clash)
 }
 
 /* Whatever the order of variables in the frame is, and whatever is inlined. */
-static inline __attribute__((always_inline)) int inlined_with_a_scope(double seconds)
+ASYNC_SUSPENDS static inline __attribute__((always_inline)) int inlined_with_a_scope(double seconds)
 {
     async_timeout(seconds);
     char big[300];
@@ -959,7 +959,7 @@ ASYNC_TEST_ON("sim", a_longjmp_over_an_open_scope_is_found_by_the_next_scope)
 #endif
 }
 
-static int jump_in_debug_mode(void *arg)
+ASYNC_SUSPENDS static int jump_in_debug_mode(void *arg)
 {
     async_loop_set_debug(async_get_running_loop(), 1);
     if (setjmp(escape) == 0)
@@ -1031,7 +1031,7 @@ ASYNC_TEST_ON("sim", an_await_that_need_not_wait_is_allowed_in_such_a_region)
     async_future_unref(future);
 }
 
-static int suspend_in_region(void *arg)
+ASYNC_SUSPENDS static int suspend_in_region(void *arg)
 {
     async_loop_set_debug(async_get_running_loop(), 1);
     async_nosuspend();

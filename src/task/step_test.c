@@ -227,7 +227,7 @@ ASYNC_TEST(a_task_that_starts_thousands_eagerly_gives_way_to_others)
     ASYNC_CHECK_EQ(await_task(other, NULL), 0);
 }
 
-static int start_eagerly_in_a_callback(void *arg)
+ASYNC_SUSPENDS static int start_eagerly_in_a_callback(void *arg)
 {
     *(async_task **)arg = await_create_task_eager(ends_at_once, 0);
     ASYNC_CHECK_STR(trace, "");
