@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: names and sentences are what people see of a failure, so each code has its own and no number crashes. */
+/* Design notes: names and sentences are what people see of a failure, so each code has its own and no number crashes.
+ */
 #include "base/base.h"
 
 #include <await/testing.h>

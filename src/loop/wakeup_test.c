@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: real threads. What they post is counted by number, so that a lost, a doubled and a misplaced one show. */
+/* Design notes: real threads. What they post is counted by number, so that a lost, a doubled and a misplaced one show.
+ */
 #include "loop/loop.h"
 
 #include <await/testing.h>
@@ -39,8 +40,9 @@ static void *post_all(void *arg)
     struct poster *poster = arg;
 
     for (uintptr_t i = 0; i < POSTS; i++)
-        ASYNC_CHECK_EQ(
-            async_loop_call_soon_threadsafe(poster->loop, count_post, (void *)(i * POSTERS + (uintptr_t)poster->number)), 0);
+        ASYNC_CHECK_EQ(async_loop_call_soon_threadsafe(poster->loop, count_post,
+                                                       (void *)(i * POSTERS + (uintptr_t)poster->number)),
+                       0);
     return NULL;
 }
 

@@ -271,8 +271,8 @@ ASYNC_TEST_ON("sim", the_cancellation_of_the_gatherer_reaches_the_children)
 
 ASYNC_TEST(gathered_results_hold_failures_like_any_other_result)
 {
-    async_task *tasks[] = { async_create_task(returns_after, 0.002, 1), NULL, async_create_task(returns_after, 0.001, -EIO),
-                            async_create_task(returns_after, 0, 4) };
+    async_task *tasks[] = { async_create_task(returns_after, 0.002, 1), NULL,
+                            async_create_task(returns_after, 0.001, -EIO), async_create_task(returns_after, 0, 4) };
     int results[4] = { 0 };
 
     ASYNC_CHECK_EQ(await_gather_results(tasks, 4, results), 0);

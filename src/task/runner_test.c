@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: what a signal does to a process is looked at from outside: the case runs in a child and its wait status is
- * what a shell would see. */
+/* Design notes: what a signal does to a process is looked at from outside: the case runs in a child and its wait status
+ * is what a shell would see. */
 #include "base/base.h"
 
 #include <await/testing.h>

@@ -45,7 +45,7 @@ ASYNC_TEST(a_task_that_is_not_parked_there_cannot_be_resumed)
 {
     async_task *task = async_create_task(suspends, 0);
 
-    ASYNC_CHECK_EQ(async_resume(task, 1), ASYNC_ESTATE); /* has not begun */
+    ASYNC_CHECK_EQ(async_resume(task, 1), ASYNC_ESTATE);                 /* has not begun */
     ASYNC_CHECK_EQ(async_resume(async_current_task(), 1), ASYNC_ESTATE); /* runs */
     ASYNC_CHECK_EQ(await_sleep(0), 0);
     ASYNC_CHECK_EQ(async_resume(task, -1), -EINVAL);
@@ -419,7 +419,8 @@ ASYNC_TEST(tasks_and_callbacks_take_turns_in_the_order_in_which_they_became_read
     async_task *a = async_create_task(writes_n_times, "a", 3);
 
     async_call_soon(write_callback, "1");
-    ASYNC_CHECK_EQ(await_gather(a, async_create_task(writes_n_times, "b", 3), async_create_task(writes_n_times, "c", 3)),
+    ASYNC_CHECK_EQ(await_gather(a, async_create_task(writes_n_times, "b", 3),
+                                async_create_task(writes_n_times, "c", 3)),
                    0);
     ASYNC_CHECK_STR(trace, "a1bcabcabc");
 }

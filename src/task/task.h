@@ -45,13 +45,15 @@ struct aw_scope {
 
 enum aw_task_state { AW_TASK_NEW, AW_TASK_READY, AW_TASK_RUNNING, AW_TASK_PARKED, AW_TASK_DONE };
 
+/* What a step reads and writes lies in the first two cache lines: with 1,000 connections each line more is seen in the
+ * CPU per request (bench/echo). */
 struct async_task {
     struct async_handle handle; /* first: runs the task's next step */
     struct aw_context context;
     int budget;
     int reason;                 /* what the next await is refused with: aw_scope_reason() kept at hand */
     enum aw_task_state state;
-    int result;
+    int nosuspend;              /* regions that it is in */
     struct aw_scope *scope;     /* innermost */
     struct aw_wait *wait;       /* where it is parked */
     async_task *eager_caller;   /* runs when this one suspends for the first time */
@@ -62,7 +64,7 @@ struct async_task {
 
     uint32_t refs;
     int cancel_requests;
-    int nosuspend;
+    int result;
     bool retrieved, name_owned, measured;
     const char *name, *where;
     struct aw_scope root;

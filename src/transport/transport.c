@@ -102,7 +102,7 @@ static void on_events(struct aw_io *io, unsigned events)
         transport->sticky = true;
     if (events & READ_EVENTS && transport->state == AW_TRANSPORT_OPEN && !transport->eof_seen && !transport->no_read)
         transport->readable = true;
-    if (AW_UNLIKELY(transport->queued > 0) && events & WRITE_EVENTS)
+    if (AW_UNLIKELY(!transport->direct) && transport->queued > 0 && events & WRITE_EVENTS)
         aw_transport_flush(transport);
     if (AW_LIKELY(transport->state != AW_TRANSPORT_LOST)) /* `lost` comes through the queue */
         tell_one(transport);
@@ -256,8 +256,6 @@ static ssize_t read_other(struct aw_transport *transport, void *buf, size_t size
     while (n == -EINTR)
         n = transport->receive(transport->loop->backend, transport->io.fd, buf, size);
     if (n > 0) /* it still believes */
-        transport->bytes_read += (uint64_t)n;
-    if (n > 0)
         return n;
     if (n == 0)
         return read_end(transport);
@@ -276,7 +274,6 @@ ssize_t aw_transport_read(struct aw_transport *transport, void *buf, size_t size
     n = transport->receive(transport->loop->backend, transport->io.fd, buf, size);
     if (AW_UNLIKELY(n <= 0))
         return read_other(transport, buf, size, n);
-    transport->bytes_read += (uint64_t)n;
     if ((size_t)n < size && transport->short_reads && !transport->sticky)
         transport->readable = false;
     return n;

@@ -52,7 +52,6 @@ struct aw_transport {
     int error;       /* why it was lost, negative or 0 */
     int write_error; /* why writing ended, negative; 0: it did not */
     int saved_flags; /* of an inherited descriptor, to be restored; -1 none */
-    uint64_t bytes_read, bytes_written;
 
     struct aw_write_chunk *queue_head, *queue_tail; /* what the kernel did not take */
     size_t queued, high, low;

@@ -56,8 +56,6 @@ static ssize_t send_pieces(struct aw_transport *transport, const struct iovec *p
         else
             n = loop->sys->writev(loop->backend, transport->io.fd, pieces, count);
     } while (n == -EINTR);
-    if (n > 0)
-        transport->bytes_written += (uint64_t)n;
     return n;
 }
 
@@ -190,10 +188,8 @@ static int send_tried(struct aw_transport *transport, const struct iovec *piece,
 
     if (n < 0 && n != -EAGAIN && n != -EINTR)
         return write_failed(transport, (int)n, false);
-    if (n > 0) {
-        transport->bytes_written += (uint64_t)n;
+    if (n > 0)
         aw_pieces_skip(&rest, (size_t)n);
-    }
     return full ? queue_rest(transport, &rest, n > 0) : send_rest(transport, &rest, n > 0);
 }
 
@@ -218,7 +214,6 @@ int aw_transport_write(struct aw_transport *transport, const struct iovec *piece
     n = loop->sys->send(loop->backend, transport->io.fd, pieces->iov_base, pieces->iov_len);
     if (AW_UNLIKELY(n < 0 || (size_t)n < pieces->iov_len))
         return send_tried(transport, pieces, n);
-    transport->bytes_written += (uint64_t)n;
     return 0;
 }
 

@@ -59,7 +59,6 @@ TEST_ON_BOTH(a_write_that_the_kernel_takes_is_not_queued)
         ASYNC_CHECK_EQ(async_test_allocations(), before);
     ASYNC_CHECK_EQ(faults.sends, 10);
     ASYNC_CHECK_EQ(end.transport.queued, 0);
-    ASYNC_CHECK_EQ(end.transport.bytes_written, 50);
     UNTIL(loop, peer_recv(&end, buf, sizeof buf) == 50);
     end_close(&end);
 }
@@ -108,7 +107,6 @@ TEST_ON_BOTH(a_slow_reader_gets_all_and_a_polite_writer_needs_little_memory)
     }
     ASYNC_CHECK(end.pauses > 1 && end.pauses == end.resumes);
     ASYNC_CHECK(most > 64 * 1024 && most < 2 * 64 * 1024);
-    ASYNC_CHECK_EQ(end.transport.bytes_written, total);
     ASYNC_CHECK(end.transport.queue_head == NULL);
     end_close(&end);
 }
