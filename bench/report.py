@@ -147,3 +147,42 @@ def publish(results, docs):
              disturbed(results), "## The parts", markdown(micro_rows(results))]
     with open(os.path.join(docs, "benchmarks.md"), "w") as file:
         file.write("\n\n".join(part.strip() for part in parts if part.strip()) + "\n")
+
+
+# ---- the block in README.md ----
+
+README_PARTS = {
+    "switch": ("one switch between tasks", "switch.c"),
+    "yield/1k tasks": ("`await_sleep(0)` with 1,000 tasks", "yield.c"),
+    "create+run+join/1k at once": ("create, run and join a task", "tasks.c"),
+    "call_soon/10k at once": ("`async_call_soon`", "call_soon.c"),
+    "timers add+cancel/100k": ("a timer added and cancelled beside 100,000", "timers.c"),
+    "parked tasks/1M memory": ("a waiting task, one of 1,000,000, guarded", "parked.c"),
+}
+
+
+def readme_rows(results):
+    yield ["what", "libawait", "beside", "measured by"]
+    for row in results["echo"]:
+        servers = row["servers"]
+        mine = ", ".join(f"{n.split()[-1]} {ratio(servers[n]['cpu_ratio'])}" for n in servers if n.startswith("libawait"))
+        others = ", ".join(f"{n} {ratio(servers[n]['cpu_ratio'])}" for n in servers if not n.startswith("libawait"))
+        yield [f"{row['row']}: server CPU a request, raw epoll is 1", mine, others, "[echo.py](bench/echo.py)"]
+    rows = {row["row"]: row for row in results["micro"]}
+    for name, (words, program) in README_PARTS.items():
+        if name in rows and "libawait" in rows[name]["who"]:
+            row = rows[name]
+            figure = f"{number(row['who']['libawait']['median'])} {row['unit']}"
+            others = ", ".join(f"{n} {number(s['median'])}" for n, s in row["who"].items() if n != "libawait")
+            yield [words, figure, others, f"[{program}](bench/{program})"]
+
+
+def publish_readme(results, path):
+    with open(path, encoding="utf-8") as f:
+        before, rest = f.read().split("<!-- bench: begin", 1)
+        comment, rest = rest.split("-->\n", 1)
+        after = rest.split("<!-- bench: end -->", 1)[1]
+    table = f"{machine_text(results['machine'])}\nMedians with quartiles; all rows, and where we lose: [docs/benchmarks.md](docs/benchmarks.md).\n\n"
+    table += markdown(readme_rows(results)).strip()
+    with open(path, "w", encoding="utf-8") as f:
+        f.write(f"{before}<!-- bench: begin{comment}-->\n{table}\n<!-- bench: end -->{after}")

@@ -9,8 +9,8 @@ A table goes to stdout; results.json and results.svg go to build/bench (or --out
   --only TEXT  rows whose name contains TEXT, e.g. "echo", "timers", "1k tasks"
   --quick      a third of the repetitions
   --check      exit code 1 when a row misses its target
-  --publish    also writes docs/benchmarks.md and docs/benchmarks.svg from the results; without running
-               anything when --only is "none"
+  --publish    also writes docs/benchmarks.md, docs/benchmarks.svg and README.md's table from the results; without
+               running anything when --only is "none"
   --bin DIR    programs that are built already
 """
 
@@ -94,6 +94,7 @@ def main():
     print(f"written: {os.path.relpath(path)} and results.svg beside it")
     if args.publish:
         report.publish(results, os.path.join(ROOT, "docs"))
+        report.publish_readme(results, os.path.join(ROOT, "README.md"))
     missed = [row for row in report.judged(results) if row.ok is False]
     return 1 if results["failures"] or (args.check and missed) else 0
 

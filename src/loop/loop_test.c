@@ -332,6 +332,18 @@ ASYNC_TEST_PLAIN(a_loop_that_nothing_can_wake_says_so_instead_of_hanging)
     async_loop_close(loop);
 }
 
+ASYNC_TEST_PLAIN(a_timer_that_never_fires_wakes_nobody)
+{
+    async_loop *loop = open_loop();
+
+    if (AW_TSAN)
+        ASYNC_SKIP("the sanitizer has a thread of its own, which could wake the loop");
+    async_loop_call_later(loop, INFINITY, write_letter, "x");
+    ASYNC_CHECK_EQ(async_loop_run_forever(loop), ASYNC_EDEADLOCK);
+    ASYNC_CHECK_EQ(async_test_reports(), 1);
+    async_loop_close(loop);
+}
+
 /* ---- reports ---- */
 
 static async_error_context seen;

@@ -31,7 +31,9 @@ static bool may_skip_poll(async_loop *loop)
 
 bool aw_loop_can_wake(async_loop *loop)
 {
-    return loop->timers.count > 0 || loop->io_count > 0 || loop->holds > 0 ||
+    bool has_timer = loop->timers.count > 0 && loop->timers.entries[0].when != AW_NEVER;
+
+    return has_timer || loop->io_count > 0 || loop->holds > 0 ||
            loop->backend->ops->has_foreign_threads(loop->backend);
 }
 

@@ -108,6 +108,43 @@ ASYNC_TEST(the_failure_of_a_callback_is_not_a_tasks)
     ASYNC_CHECK_STR(async_last_error(), "");
 }
 
+/* ---- debug mode: another thread ---- */
+
+struct foreign {
+    async_loop *loop;
+    async_future *future;
+};
+
+static int never_runs(void *arg)
+{
+    (void)arg;
+    ASYNC_FAIL("a task made by another thread ran");
+}
+
+static void *use_foreign_loop(void *arg)
+{
+    struct foreign *foreign = arg;
+
+    ASYNC_CHECK(!async_loop_create_task(foreign->loop, never_runs, NULL, NULL));
+    ASYNC_CHECK_HAS(async_last_error(), "does not own the loop");
+    ASYNC_CHECK_EQ(async_future_set_result(foreign->future, NULL), ASYNC_ETHREAD);
+    ASYNC_CHECK_EQ(async_future_set_error(foreign->future, -EIO), ASYNC_ETHREAD);
+    ASYNC_CHECK_EQ(async_loop_run_until_complete(foreign->loop, NULL, NULL), -ENOMEM);
+    return NULL;
+}
+
+ASYNC_TEST(in_debug_mode_another_thread_makes_no_tasks_and_completes_no_futures)
+{
+    struct foreign foreign = { async_get_running_loop(), async_future_new() };
+    pthread_t thread;
+
+    async_loop_set_debug(foreign.loop, 1);
+    ASYNC_CHECK_EQ(pthread_create(&thread, NULL, use_foreign_loop, &foreign), 0);
+    pthread_join(thread, NULL);
+    ASYNC_CHECK_EQ(async_future_done(foreign.future), 0);
+    async_future_unref(foreign.future);
+}
+
 /* ---- two loops on one thread, driven by a host ---- */
 
 async_def(drives_another_loop, async_loop *, other, async_task *, inner)

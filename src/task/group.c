@@ -203,7 +203,7 @@ void await_task_group_close(async_task_group *group)
         aw_loop_report(group->loop, group->failure, NULL, NULL, NULL, group->failure_text,
                        "a task group was closed with a failure (%s) that nobody waited for",
                        async_error_name(group->failure));
-    if (group->pending > 0) /* outside of a task: they are cancelled and go on alone; the loop frees the group */
+    if (group->pending > 0 || group->waiter) /* outside of a task, or another one waits: the loop frees the group */
         async_task_group_cancel(group);
     else
         group_free(group);

@@ -416,6 +416,24 @@ ASYNC_TEST_ON("sim", one_task_at_a_time_waits_for_a_group)
     ASYNC_CHECK_EQ(await_task(waiter, NULL), 0);
 }
 
+ASYNC_TEST_ON("sim", a_group_closed_while_another_task_waits_for_it_is_safe)
+{
+    async_task_group *group = async_task_group_new();
+    async_task *waiter = async_create_task(waits_for, group);
+
+    async_task_group_create_task(group, returns_after, 100, 0);
+    ASYNC_CHECK_EQ(await_sleep(1), 0);
+    await_task_group_close(group);
+    ASYNC_CHECK_EQ(await_task(waiter, NULL), 0);
+    group = async_task_group_new();
+    waiter = async_create_task(waits_for, group);
+    async_task_group_create_task(group, ends_in_turn, 3);
+    for (int i = 0; i < 20 && (i < 1 || async_task_group_pending(group) > 0); i++)
+        ASYNC_CHECK_EQ(await_sleep(0), 0);
+    await_task_group_close(group); /* the waiter is ready, but has not run */
+    ASYNC_CHECK_EQ(await_task(waiter, NULL), 0);
+}
+
 /* ---- nested, and large ---- */
 
 async_def(has_a_group_of_its_own, int, depth, int *, ret_ends)
