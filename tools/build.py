@@ -17,7 +17,7 @@ import sys
 import sources
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-WATCHED = ["src/*/*.c", "src/*/*.S", "include/await/*.h", "test/conformance/*.c", "*/meson.build", "*/*/meson.build"]
+WATCHED = ["src/*/*.c", "src/*/*.S", "include/await/*.h", "test/conformance/*.c", "examples/*.c", "demo/*.c", "*/meson.build", "*/*/meson.build"]
 
 # name -> (compiler, meson options)
 VARIANTS = {

@@ -164,6 +164,11 @@ def macros(build_dir):
     return script("test/macros.py")
 
 
+@suite(quick=True, variant=None)
+def docs(build_dir):
+    return script("docs/check.py")
+
+
 @suite(quick=True, serial=True)
 def examples(build_dir):
     return script("examples/run.py", build_dir)
