@@ -22,7 +22,10 @@ typedef struct async_context_var {
     const char *name;
 } async_context_var;
 
-#define ASYNC_CONTEXT_VAR(name) { name }
+#define ASYNC_CONTEXT_VAR(name)                                                                                        \
+    {                                                                                                                  \
+        name                                                                                                           \
+    }
 
 /* Sets a variable for the current task. `free_value` (may be NULL) is called once, when no task can see
  * this value any more.

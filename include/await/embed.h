@@ -28,9 +28,9 @@ struct async_handle {
 struct async_timer_handle {
     struct async_handle handle; /* first: a timer is a handle */
     async_loop *loop;
-    int64_t when;               /* nanoseconds on the loop's clock */
-    uint64_t sequence;          /* equal deadlines run in the order of their calls */
-    uint32_t index;             /* place in the heap */
+    int64_t when;      /* nanoseconds on the loop's clock */
+    uint64_t sequence; /* equal deadlines run in the order of their calls */
+    uint32_t index;    /* place in the heap */
     uint32_t reserved;
 };
 typedef struct async_timer_handle async_timer_handle;

@@ -33,14 +33,14 @@ typedef int (*async_callback)(void *arg);
 
 /* What went wrong where nobody could be told. Fields that do not apply are NULL or 0. */
 typedef struct async_error_context {
-    size_t size;             /* sizeof of this struct in the library: it may grow at its end */
-    const char *message;     /* one sentence, with all that is known */
-    int error;               /* the code, or 0 */
+    size_t size;         /* sizeof of this struct in the library: it may grow at its end */
+    const char *message; /* one sentence, with all that is known */
+    int error;           /* the code, or 0 */
     async_loop *loop;
-    async_task *task;        /* the task concerned */
+    async_task *task; /* the task concerned */
     const char *task_name;
-    const char *birthplace;  /* "file.c:12": where the task or future was made */
-    const char *detail;      /* the failure's own sentence, or a list of tasks, one a line */
+    const char *birthplace; /* "file.c:12": where the task or future was made */
+    const char *detail;     /* the failure's own sentence, or a list of tasks, one a line */
 } async_error_context;
 
 typedef void (*async_exception_handler)(async_loop *loop, const async_error_context *context, void *arg);
@@ -63,9 +63,9 @@ typedef struct async_loop_options {
     void *clock_arg;
     async_exception_handler exception_handler; /* NULL: one line on stderr */
     void *exception_handler_arg;
-    int debug;                        /* 1 on, -1 off, 0: $ASYNC_DEBUG */
-    uint64_t seed;                    /* sim: 0 is FIFO, others permute independent wake-ups */
-    size_t stack_size;                /* bytes for each task; 0: 64 KiB */
+    int debug;         /* 1 on, -1 off, 0: $ASYNC_DEBUG */
+    uint64_t seed;     /* sim: 0 is FIFO, others permute independent wake-ups */
+    size_t stack_size; /* bytes for each task; 0: 64 KiB */
 } async_loop_options;
 
 /* Makes a loop for the calling thread. Installs nothing in the process.
@@ -315,15 +315,15 @@ ASYNC_API const char *async_loop_backend(const async_loop *loop);
 
 /* What a loop has done so far; read at any time. */
 typedef struct async_loop_statistics {
-    size_t size;        /* set by the caller: sizeof(async_loop_statistics) */
+    size_t size; /* set by the caller: sizeof(async_loop_statistics) */
     uint64_t turns;
-    uint64_t callbacks; /* callbacks and task steps that ran */
-    uint64_t polls;     /* calls of the backend's wait */
-    uint64_t events;    /* descriptor events dispatched */
-    uint64_t stale_events; /* events of descriptors that were removed meanwhile */
-    uint64_t wakeups;   /* waits ended by another thread */
-    uint64_t ready;     /* callbacks queued now */
-    uint64_t timers;    /* timers pending now */
+    uint64_t callbacks;     /* callbacks and task steps that ran */
+    uint64_t polls;         /* calls of the backend's wait */
+    uint64_t events;        /* descriptor events dispatched */
+    uint64_t stale_events;  /* events of descriptors that were removed meanwhile */
+    uint64_t wakeups;       /* waits ended by another thread */
+    uint64_t ready;         /* callbacks queued now */
+    uint64_t timers;        /* timers pending now */
     uint64_t handlers_lost; /* server handlers that ended because their peer went away */
 } async_loop_statistics;
 

@@ -47,8 +47,9 @@ typedef struct async_scope {
 #define async_timeout(...) AW_CAT(AW_TIMEOUT_, AW_NARG(__VA_ARGS__))(aw_scope_enter, __VA_ARGS__)
 #define async_timeout_at(...) AW_CAT(AW_TIMEOUT_, AW_NARG(__VA_ARGS__))(aw_scope_enter_at, __VA_ARGS__)
 /* `async_shield()` passes -0.0, which no number of seconds plus 0.0 is: it means for ever. */
-#define async_shield(...)                                                                          \
-    AW_SCOPE(AW_CAT(aw_shield_, __COUNTER__), aw_shield_enter, (sizeof("" #__VA_ARGS__) == 1 ? -0.0 : (__VA_ARGS__ + 0.0)))
+#define async_shield(...)                                                                                              \
+    AW_SCOPE(AW_CAT(aw_shield_, __COUNTER__), aw_shield_enter,                                                         \
+             (sizeof("" #__VA_ARGS__) == 1 ? -0.0 : (__VA_ARGS__ + 0.0)))
 #define async_nosuspend() AW_NOSUSPEND(AW_CAT(aw_nosuspend_, __COUNTER__))
 
 /* Has this scope's own deadline passed? May be asked after the await that it ended.

@@ -31,11 +31,11 @@ typedef struct async_server_options {
     const char *port;         /* "0": any free port, the same for all addresses */
     const int *fds;           /* or listening sockets that were inherited; the server owns them */
     size_t fd_count;
-    int backlog;              /* default 100 */
-    int reuse_port;           /* 1: several processes or loops share the port */
-    double grace;             /* seconds that serve_forever waits for handlers at its end; default 10,
-                                 negative 0 */
-    size_t limit;             /* most handlers at a time; further connections wait; 0: no limit */
+    int backlog;    /* default 100 */
+    int reuse_port; /* 1: several processes or loops share the port */
+    double grace;   /* seconds that serve_forever waits for handlers at its end; default 10,
+                       negative 0 */
+    size_t limit;   /* most handlers at a time; further connections wait; 0: no limit */
 } async_server_options;
 
 /* await_start_server(handler, host, port, &server)
@@ -50,10 +50,12 @@ typedef struct async_server_options {
  * threads   loop thread, in a task
  * asyncio   start_server()
  */
-#define await_start_server(handler, host, port, ...) aw_start_server_at(host, port, AW_HANDLER(handler, __VA_ARGS__), AW_HERE)
+#define await_start_server(handler, host, port, ...)                                                                   \
+    aw_start_server_at(host, port, AW_HANDLER(handler, __VA_ARGS__), AW_HERE)
 
 /* await_start_server_with(&options, handler, &server, arguments...): the same with options. */
-#define await_start_server_with(options, handler, ...) aw_start_server_with(options, AW_HANDLER(handler, __VA_ARGS__), AW_HERE)
+#define await_start_server_with(options, handler, ...)                                                                 \
+    aw_start_server_with(options, AW_HANDLER(handler, __VA_ARGS__), AW_HERE)
 
 /* Serves until the calling task is cancelled (SIGINT, SIGTERM under async_main). Then it stops listening, lets
  * handlers finish under the grace period (those that wait for their next request are cancelled at its end),
@@ -136,8 +138,10 @@ ASYNC_API size_t async_server_clients(const async_server *server);
 ASYNC_API uint64_t async_server_accepted(const async_server *server);
 
 /* ---- what the macros reach; not for direct use ---- */
-ASYNC_AWAIT int aw_start_server_at(const char *host, const char *port, struct aw_call *call, async_server **ret_server, const char *where);
-ASYNC_AWAIT int aw_start_server_with(const async_server_options *options, struct aw_call *call, async_server **ret_server, const char *where);
+ASYNC_AWAIT int aw_start_server_at(const char *host, const char *port, struct aw_call *call, async_server **ret_server,
+                                   const char *where);
+ASYNC_AWAIT int aw_start_server_with(const async_server_options *options, struct aw_call *call,
+                                     async_server **ret_server, const char *where);
 
 #ifdef __cplusplus
 }

@@ -87,7 +87,8 @@ ASYNC_AWAIT ssize_t await_stream_readline(async_stream *stream, char *buf, size_
  * threads   loop thread, in a task
  * asyncio   StreamReader.readuntil()
  */
-ASYNC_AWAIT ssize_t await_stream_readuntil(async_stream *stream, const void *separator, size_t separator_size, char *buf, size_t size);
+ASYNC_AWAIT ssize_t await_stream_readuntil(async_stream *stream, const void *separator, size_t separator_size,
+                                           char *buf, size_t size);
 
 /* Lends what is there, without a copy. Take what was used with async_stream_consume(); the rest
  * stays in the stream.
@@ -236,8 +237,10 @@ ASYNC_API int async_stream_set_write_buffer_limits(async_stream *stream, size_t 
 ASYNC_API const char *async_stream_peername(async_stream *stream);
 ASYNC_API const char *async_stream_sockname(async_stream *stream);
 ASYNC_API int async_stream_fileno(const async_stream *stream);
-ASYNC_API int async_stream_getpeername(const async_stream *stream, struct sockaddr_storage *ret_address, socklen_t *ret_size);
-ASYNC_API int async_stream_getsockname(const async_stream *stream, struct sockaddr_storage *ret_address, socklen_t *ret_size);
+ASYNC_API int async_stream_getpeername(const async_stream *stream, struct sockaddr_storage *ret_address,
+                                       socklen_t *ret_size);
+ASYNC_API int async_stream_getsockname(const async_stream *stream, struct sockaddr_storage *ret_address,
+                                       socklen_t *ret_size);
 
 #ifdef __cplusplus
 }

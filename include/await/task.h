@@ -46,10 +46,10 @@ extern "C" {
 #define await_create_task_eager(...) aw_task_start_eager(async_create_task(__VA_ARGS__))
 
 typedef struct async_task_options {
-    size_t size;        /* sizeof(async_task_options) */
-    const char *name;   /* copied; NULL: the function's name */
-    size_t stack_size;  /* bytes; 0: the loop's */
-    int measure_stack;  /* fill the stack with a pattern, for async_task_stack_used() */
+    size_t size;       /* sizeof(async_task_options) */
+    const char *name;  /* copied; NULL: the function's name */
+    size_t stack_size; /* bytes; 0: the loop's */
+    int measure_stack; /* fill the stack with a pattern, for async_task_stack_used() */
 } async_task_options;
 
 /* The untyped form: a task that runs fn(arg) on the running loop.
@@ -70,7 +70,8 @@ ASYNC_API async_task *async_task_new(int (*fn)(void *arg), void *arg);
  * threads   loop thread
  * asyncio   loop.create_task()
  */
-ASYNC_API async_task *async_loop_create_task(async_loop *loop, int (*fn)(void *arg), void *arg, const async_task_options *options);
+ASYNC_API async_task *async_loop_create_task(async_loop *loop, int (*fn)(void *arg), void *arg,
+                                             const async_task_options *options);
 
 /* suspends  no
  * returns   task

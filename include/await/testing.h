@@ -117,16 +117,17 @@ ASYNC_API void aw_test_register(struct aw_test *test);
 ASYNC_API void aw_test_fail(const char *where, const char *format, ...) __attribute__((noreturn, format(printf, 2, 3)));
 ASYNC_API void aw_test_skip(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
 ASYNC_API void aw_test_equal(const char *where, const char *a_text, const char *b_text, long long a, long long b);
-ASYNC_API void aw_test_equal_text(const char *where, const char *a_text, const char *b_text, const char *a, const char *b);
+ASYNC_API void aw_test_equal_text(const char *where, const char *a_text, const char *b_text, const char *a,
+                                  const char *b);
 ASYNC_API void aw_test_contains(const char *where, const char *text_text, const char *text, const char *part);
 
-#define AW_TEST(name, backend, run)                                                                \
-    static void name(void) ASYNC_SUSPENDS;                                                         \
-    static struct aw_test name##__test = { NULL, #name, __FILE__, backend, run, name };            \
-    __attribute__((constructor)) static void name##__register(void)                                \
-    {                                                                                              \
-        aw_test_register(&name##__test);                                                           \
-    }                                                                                              \
+#define AW_TEST(name, backend, run)                                                                                    \
+    static void name(void) ASYNC_SUSPENDS;                                                                             \
+    static struct aw_test name##__test = { NULL, #name, __FILE__, backend, run, name };                                \
+    __attribute__((constructor)) static void name##__register(void)                                                    \
+    {                                                                                                                  \
+        aw_test_register(&name##__test);                                                                               \
+    }                                                                                                                  \
     static void name(void)
 
 #ifdef __cplusplus

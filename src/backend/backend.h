@@ -26,12 +26,12 @@ struct aw_backend;
 /* Events, and the mask to ask for them. The numbers are epoll's, so that one backend translates nothing. */
 enum {
     AW_READABLE = 1,
-    AW_PRIORITY = 2,      /* urgent data */
+    AW_PRIORITY = 2, /* urgent data */
     AW_WRITABLE = 4,
-    AW_ERROR = 8,         /* always reported */
-    AW_HANGUP = 16,       /* both halves; always reported */
-    AW_EDGE = 64,         /* mask only: report changes, not states */
-    AW_READ_END = 0x2000  /* the peer has shut down its writing half */
+    AW_ERROR = 8,        /* always reported */
+    AW_HANGUP = 16,      /* both halves; always reported */
+    AW_EDGE = 64,        /* mask only: report changes, not states */
+    AW_READ_END = 0x2000 /* the peer has shut down its writing half */
 };
 
 struct aw_event {
@@ -110,11 +110,12 @@ struct aw_sys {
     int (*file_type)(struct aw_backend *b, int fd);
 
     /* Blocking: called from a job only. Returns 0 or an EAI_ code; *ret is freed with freeaddrinfo below. */
-    int (*getaddrinfo)(struct aw_backend *b, const char *host, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
+    int (*getaddrinfo)(struct aw_backend *b, const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **ret);
     void (*freeaddrinfo)(struct aw_backend *b, struct addrinfo *list);
 
     /* Memory for stacks. */
-    void *(*map)(struct aw_backend *b, size_t size);             /* NULL: no memory */
+    void *(*map)(struct aw_backend *b, size_t size); /* NULL: no memory */
     void (*unmap)(struct aw_backend *b, void *memory, size_t size);
     int (*guard_install)(struct aw_backend *b, void *memory, size_t size); /* MADV_GUARD_INSTALL; -EINVAL before 6.13 */
     int (*guard_protect)(struct aw_backend *b, void *memory, size_t size); /* mprotect PROT_NONE */

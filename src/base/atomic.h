@@ -13,9 +13,9 @@
 #define aw_atomic_store(object, value, order) atomic_store_explicit(object, value, memory_order_##order)
 #define aw_atomic_exchange(object, value, order) atomic_exchange_explicit(object, value, memory_order_##order)
 #define aw_atomic_add(object, value, order) atomic_fetch_add_explicit(object, value, memory_order_##order)
-#define aw_atomic_cas(object, expected, desired, order)                                            \
+#define aw_atomic_cas(object, expected, desired, order)                                                                \
     atomic_compare_exchange_weak_explicit(object, expected, desired, memory_order_##order, memory_order_relaxed)
-#define aw_atomic_cas_strong(object, expected, desired, order)                                     \
+#define aw_atomic_cas_strong(object, expected, desired, order)                                                         \
     atomic_compare_exchange_strong_explicit(object, expected, desired, memory_order_##order, memory_order_relaxed)
 #define aw_atomic_fence(order) atomic_thread_fence(memory_order_##order)
 

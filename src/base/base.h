@@ -12,8 +12,8 @@
 #define AW_UNLIKELY(x) __builtin_expect(!!(x), 0)
 #define AW_COLD __attribute__((cold, noinline))
 #define AW_NOINLINE __attribute__((noinline))
-/* Where the frame of the function that calls this one ends: all of the caller's variables lie above. Of use in functions
- * that are not inlined only. */
+/* Where the frame of the function that calls this one ends: all of the caller's variables lie above. Of use in
+ * functions that are not inlined only. */
 #define AW_FRAME __builtin_dwarf_cfa()
 #define AW_ARRAY_SIZE(a) (sizeof(a) / sizeof *(a))
 #define AW_CONTAINER_OF(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))

@@ -212,7 +212,8 @@ async_handle *async_loop_call_later(async_loop *loop, double delay, async_callba
         return NULL;
     }
     now = loop ? aw_loop_now(loop) : 0;
-    return call_at_ns(loop, aw_ns_add(now, delay > 0 ? aw_ns_from_seconds(delay) : 0), callback, arg, "async_call_later");
+    return call_at_ns(loop, aw_ns_add(now, delay > 0 ? aw_ns_from_seconds(delay) : 0), callback, arg,
+                      "async_call_later");
 }
 
 async_handle *async_loop_call_at(async_loop *loop, double when, async_callback callback, void *arg)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Design notes: who listens to which descriptor. Slots are indexed by descriptor (the kernel hands out the lowest free
- * number, so the table is dense) and carry a generation, which travels through the backend in the event's token: an event
- * that was collected before its registration went, or that a forgotten duplicate of a closed descriptor still
+ * number, so the table is dense) and carry a generation, which travels through the backend in the event's token: an
+ * event that was collected before its registration went, or that a forgotten duplicate of a closed descriptor still
  * produces, does not match and is dropped and counted. */
 #include "loop/loop.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: the life of a loop: open, run, stop, close, and what can be asked of it. The loop knows nothing of tasks,
- * transports or jobs: those floors attach a part of their own, which async_loop_close() closes, newest first, before
- * the loop's own memory goes. */
+/* Design notes: the life of a loop: open, run, stop, close, and what can be asked of it. The loop knows nothing of
+ * tasks, transports or jobs: those floors attach a part of their own, which async_loop_close() closes, newest first,
+ * before the loop's own memory goes. */
 #include "loop/loop.h"
 
 #include <math.h>
@@ -64,7 +64,8 @@ static int open_backend(async_loop *loop, const struct aw_backend_ops *ops)
     return 0;
 }
 
-/* On a page: the kernel copies 100 KiB into it 15 % slower when it lies 16 bytes beside one, as malloc would have it. */
+/* On a page: the kernel copies 100 KiB into it 15 % slower when it lies 16 bytes beside one, as malloc would have it.
+ */
 static int make_hot_buffer(async_loop *loop)
 {
     loop->hot_memory = aw_alloc(&loop->allocator, AW_HOT_BUFFER_SIZE + HOT_BUFFER_ALIGN);
@@ -98,8 +99,8 @@ int async_loop_open(const async_loop_options *options, async_loop **ret_loop)
     if (!options)
         options = &none;
     if (options->size != sizeof *options || !ret_loop)
-        return aw_fail(NULL, -EINVAL, "async_loop_open: options.size is %zu, not %zu, or ret_loop is NULL", options->size,
-                       sizeof *options);
+        return aw_fail(NULL, -EINVAL, "async_loop_open: options.size is %zu, not %zu, or ret_loop is NULL",
+                       options->size, sizeof *options);
     if ((r = find_backend(options->backend, &ops)) < 0)
         return r;
     allocator = options->allocator ? options->allocator : &aw_allocator_default;

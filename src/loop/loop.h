@@ -74,23 +74,23 @@ struct async_loop {
     uint64_t callbacks, callbacks_at_poll;
     int64_t tick_at_poll;
     bool in_turn, stopping, is_running, closed, debug;
-    int abort_code;              /* negative: a callback stopped the turn */
+    int abort_code; /* negative: a callback stopped the turn */
 
     const struct aw_sys *sys;
     struct aw_backend *backend;
     async_allocator allocator;
-    void *hot_buffer;            /* AW_HOT_BUFFER_SIZE, for reads of whoever has the turn; lies in hot_memory */
+    void *hot_buffer; /* AW_HOT_BUFFER_SIZE, for reads of whoever has the turn; lies in hot_memory */
     void *hot_memory;
     struct aw_hot_lender *hot_lender; /* whose unread bytes lie in it; NULL: it is free */
 
     struct aw_timer_heap timers;
-    struct aw_io_slot *slots;    /* indexed by descriptor */
+    struct aw_io_slot *slots; /* indexed by descriptor */
     uint32_t slot_count;
     uint32_t io_count;
 
     struct aw_event events[AW_EVENTS_PER_WAIT];
     int event_count, event_next;
-    struct async_handle due;     /* list head: timers that expired in this turn */
+    struct async_handle due; /* list head: timers that expired in this turn */
 
     /* cross-thread: the stack of posted handles and what the loop is doing (loop/wakeup.c) */
     AW_ATOMIC(struct async_handle *) posted;
@@ -109,13 +109,13 @@ struct async_loop {
     uint64_t seed;
     size_t stack_size;
 
-    uint32_t holds;              /* things that may wake the loop though no timer or fd says so: jobs, infinite sleeps */
+    uint32_t holds; /* things that may wake the loop though no timer or fd says so: jobs, infinite sleeps */
     uint64_t turns, polls, event_total, stale_events, wakeups, handlers_lost;
 
     /* What the floors above keep for this loop; each is closed in this order by async_loop_close. */
     struct aw_loop_part *parts;
-    void *tasks;                 /* the task floor's part, looked up for each new task */
-    char step_name[64];          /* debug mode: the task that the newest handle ran, for slow reports; "" if none */
+    void *tasks;        /* the task floor's part, looked up for each new task */
+    char step_name[64]; /* debug mode: the task that the newest handle ran, for slow reports; "" if none */
 };
 
 /* A floor's own state, attached once: freed when the loop closes. */
@@ -144,10 +144,10 @@ static inline bool aw_handle_is_idle(const struct async_handle *handle)
 
 enum aw_handle_state {
     AW_HANDLE_IDLE,
-    AW_HANDLE_READY,  /* on loop->ready or loop->running */
-    AW_HANDLE_TIMER,  /* in the heap */
-    AW_HANDLE_DUE,    /* on loop->due */
-    AW_HANDLE_POSTED  /* on its way from another thread */
+    AW_HANDLE_READY, /* on loop->ready or loop->running */
+    AW_HANDLE_TIMER, /* in the heap */
+    AW_HANDLE_DUE,   /* on loop->due */
+    AW_HANDLE_POSTED /* on its way from another thread */
 };
 
 /* handle->flags: when the loop closes with this handle queued, its run() is called all the same, to free what it
@@ -218,8 +218,8 @@ static inline bool aw_handle_list_is_empty(const struct async_handle *head)
 int aw_loop_start_timer(async_loop *loop, async_timer_handle *timer, int64_t when);
 
 /* Fills and gives a report to the exception handler; `detail` may be NULL. */
-void aw_loop_report(async_loop *loop, int error, async_task *task, const char *task_name, const char *birthplace, const char *detail, const char *format, ...)
-    __attribute__((format(printf, 7, 8)));
+void aw_loop_report(async_loop *loop, int error, async_task *task, const char *task_name, const char *birthplace,
+                    const char *detail, const char *format, ...) __attribute__((format(printf, 7, 8)));
 
 /* 0, or ASYNC_ETHREAD in debug mode when this is not the loop's thread. */
 int aw_loop_check_thread(async_loop *loop, const char *what);

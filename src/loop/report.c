@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: failures that nobody can be told end here, in the loop's exception handler. The default handler writes one
- * paragraph to stderr and nothing else; it never fails and never allocates. */
+/* Design notes: failures that nobody can be told end here, in the loop's exception handler. The default handler writes
+ * one paragraph to stderr and nothing else; it never fails and never allocates. */
 #include "loop/loop.h"
 
 #include <pthread.h>

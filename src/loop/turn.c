@@ -33,8 +33,7 @@ bool aw_loop_can_wake(async_loop *loop)
 {
     bool has_timer = loop->timers.count > 0 && loop->timers.entries[0].when != AW_NEVER;
 
-    return has_timer || loop->io_count > 0 || loop->holds > 0 ||
-           loop->backend->ops->has_foreign_threads(loop->backend);
+    return has_timer || loop->io_count > 0 || loop->holds > 0 || loop->backend->ops->has_foreign_threads(loop->backend);
 }
 
 static int64_t time_to_wait(async_loop *loop, int64_t max_wait)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Design notes: a bound call is a function of async_def with its arguments, to be started later, once or many times: by
- * async_run before there is a loop, by a server for each connection, with options. It keeps its allocator, because it may
- * be made before the loop that uses it. */
+ * async_run before there is a loop, by a server for each connection, with options. It keeps its allocator, because it
+ * may be made before the loop that uses it. */
 #include "task/task.h"
 
 #include <string.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: which loop and which task run on this thread, and the short forms that act on them. Thread-local state of
- * the library is here (and in base/note.c, a failure's sentence) and nowhere else: the floors below take their loop
+/* Design notes: which loop and which task run on this thread, and the short forms that act on them. Thread-local state
+ * of the library is here (and in base/note.c, a failure's sentence) and nowhere else: the floors below take their loop
  * as an argument, so that a host with a notion of its own of "running" can use them. */
 #include "task/task.h"
 

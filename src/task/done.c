@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: being called when a task has ended. The call comes through the loop, a turn later and outside of the task, and
- * the entry keeps the record alive until then. Servers use the same entry for their handlers. A loop that closes frees
- * entries that are still attached or queued, without calling anybody. */
+/* Design notes: being called when a task has ended. The call comes through the loop, a turn later and outside of the
+ * task, and the entry keeps the record alive until then. Servers use the same entry for their handlers. A loop that
+ * closes frees entries that are still attached or queued, without calling anybody. */
 #include "task/task.h"
 
 #include <string.h>
@@ -10,8 +10,8 @@ struct done_callback {
     struct aw_watch watch; /* first */
     struct async_handle handle;
     async_task *task;
-    int (*callback)(async_task *task, void *arg);              /* the user's, or */
-    void (*ended)(async_task *task, int result, void *arg);    /* a server's */
+    int (*callback)(async_task *task, void *arg);           /* the user's, or */
+    void (*ended)(async_task *task, int result, void *arg); /* a server's */
     void *arg;
 };
 
@@ -67,8 +67,8 @@ int async_task_add_done_callback(async_task *task, int (*callback)(async_task *t
     return 0;
 }
 
-async_task *aw_task_create_handler(async_loop *loop, const struct aw_call *call, void *first_argument, const char *where,
-                                   void (*ended)(async_task *task, int result, void *arg), void *arg)
+async_task *aw_task_create_handler(async_loop *loop, const struct aw_call *call, void *first_argument,
+                                   const char *where, void (*ended)(async_task *task, int result, void *arg), void *arg)
 {
     struct done_callback *entry = entry_new(loop);
     async_task *task;
@@ -82,7 +82,7 @@ async_task *aw_task_create_handler(async_loop *loop, const struct aw_call *call,
     memcpy(task->arg, &first_argument, sizeof first_argument);
     task->where = where;
     task->retrieved = true; /* the server looks */
-    entry->task = task; /* with the creator's reference */
+    entry->task = task;     /* with the creator's reference */
     entry->ended = ended;
     entry->arg = arg;
     aw_task_watch(task, &entry->watch);

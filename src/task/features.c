@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: what was chosen at run time, as text for people and bug reports. Outside of a running loop one is opened to
- * look: the guard strategy is a matter of the kernel. */
+/* Design notes: what was chosen at run time, as text for people and bug reports. Outside of a running loop one is
+ * opened to look: the guard strategy is a matter of the kernel. */
 #include "task/task.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: a future is a value, a state and a list of those who want to know. Waiters and callbacks are told in the
- * order in which they came, waiters by becoming ready, callbacks through the loop: completing a future never runs user
- * code. Whoever has something scheduled for a future holds a reference to it. */
+/* Design notes: a future is a value, a state and a list of those who want to know. Waiters and callbacks are told in
+ * the order in which they came, waiters by becoming ready, callbacks through the loop: completing a future never runs
+ * user code. Whoever has something scheduled for a future holds a reference to it. */
 #include "task/task.h"
 #include <await/future.h>
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: a group is a list of tasks that it owns. A task knows its group, so that adding one allocates nothing. The
- * first failure (not a cancellation) cancels the rest and is the group's; a task that ends leaves the group, and
+/* Design notes: a group is a list of tasks that it owns. A task knows its group, so that adding one allocates nothing.
+ * The first failure (not a cancellation) cancels the rest and is the group's; a task that ends leaves the group, and
  * its record goes. The waiter is woken when the list is empty. */
 #include "task/task.h"
 #include <await/scope.h>

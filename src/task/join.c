@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Design notes: waiting for tasks. Joins that own their tasks (await_task, gather, wait_for) finish first: in a
- * cancelled scope they cancel the tasks and wait for their end, because a child may point into its parent's frame. Waits
- * that own nothing (shield, wait, as_completed) return at once.
+ * cancelled scope they cancel the tasks and wait for their end, because a child may point into its parent's frame.
+ * Waits that own nothing (shield, wait, as_completed) return at once.
  *
  * gather joins one task after the other: all have to end anyway, so nothing is lost by the order, and nothing has to be
  * allocated. */
@@ -43,7 +43,9 @@ static void shield_cancelled(struct aw_wait *wait, int reason)
 
 ASYNC_SUSPENDS static int join_one(async_task *task, const char *what, void (*cancel)(struct aw_wait *, int))
 {
-    struct join join = { .wait = { .what = what, .subject = task, .cancel = cancel }, .watch.fired = join_fired, .task = task };
+    struct join join = { .wait = { .what = what, .subject = task, .cancel = cancel },
+                         .watch.fired = join_fired,
+                         .task = task };
     int r;
 
     if (task->state == AW_TASK_DONE)
@@ -252,7 +254,7 @@ struct any_wait {
         struct aw_watch watch; /* first */
         struct any_wait *any;
         async_task *task;
-    } *watches;
+    } * watches;
     struct aw_hold hold;
     async_loop *loop;
     size_t count;
@@ -316,7 +318,8 @@ static void any_detach(struct aw_hold *hold)
     aw_free(&any->loop->allocator, any->watches);
 }
 
-ASYNC_SUSPENDS static int wait_any(async_task *const *tasks, size_t count, enum async_return_when when, const char *what)
+ASYNC_SUSPENDS static int wait_any(async_task *const *tasks, size_t count, enum async_return_when when,
+                                   const char *what)
 {
     async_task *self = aw_thread.task;
     struct any_wait any = {

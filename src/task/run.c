@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Design notes: running a loop on this thread: it becomes the running one, a second one is refused, and a loop that nothing
- * can ever wake is said so with the names of those who wait. */
+/* Design notes: running a loop on this thread: it becomes the running one, a second one is refused, and a loop that
+ * nothing can ever wake is said so with the names of those who wait. */
 #include "task/task.h"
 
 int aw_run_enter(async_loop *loop, const char *what)

@@ -3,14 +3,14 @@
  * record, which task.cancel() cancels. The reason that awaits get is that of the outermost cancelled scope inside of
  * the nearest shield; it is kept at hand in task->reason, so that an await in a healthy scope costs one compare.
  *
- * Cancellation is a level: it is looked at by every await. A task that is parked when its reason changes is told through
- * its wait's `cancel`, at that moment, so that a waiter leaves its queue before anything can be handed to it.
+ * Cancellation is a level: it is looked at by every await. A task that is parked when its reason changes is told
+ * through its wait's `cancel`, at that moment, so that a waiter leaves its queue before anything can be handed to it.
  *
- * A scope lies in its caller's frame. A frame that was left by longjmp leaves its scope in the chain: each await, and each
- * scope that is entered, compares the innermost scope's address with where its caller's frame ends; what lies deeper is
- * dead and is taken off. The end of the frame, not another scope's address: compilers lay out variables as they like, also
- * those of functions that they inline. A dead scope that a live frame has grown over is found when the scope around
- * it is left. */
+ * A scope lies in its caller's frame. A frame that was left by longjmp leaves its scope in the chain: each await, and
+ * each scope that is entered, compares the innermost scope's address with where its caller's frame ends; what lies
+ * deeper is dead and is taken off. The end of the frame, not another scope's address: compilers lay out variables as
+ * they like, also those of functions that they inline. A dead scope that a live frame has grown over is found when the
+ * scope around it is left. */
 #include "task/task.h"
 #include <await/scope.h>
 
@@ -108,7 +108,8 @@ static bool is_intact(const struct aw_scope *scope)
 
 static bool is_on_stack(const async_task *task, const void *address)
 {
-    return (const char *)address >= (const char *)task->stack.low && (const char *)address <= (const char *)task->stack.top;
+    return (const char *)address >= (const char *)task->stack.low &&
+           (const char *)address <= (const char *)task->stack.top;
 }
 
 /* A frame that is not on the task's stack (a coroutine library of the user's) says nothing. */

@@ -2,9 +2,9 @@
 /* Design notes: how tasks give the thread to each other.
  *
  * A ready task is a handle in the loop's queue. Its step switches to the task's stack; when the task suspends,
- * the next handle of the batch is looked at, and if it is a task too, the switch goes straight to it instead of over the
- * loop's stack (debug mode times each step and goes the long way). A task that ends cannot free the stack it
- * stands on: it leaves itself in tasks->dead, and whoever runs next frees it.
+ * the next handle of the batch is looked at, and if it is a task too, the switch goes straight to it instead of over
+ * the loop's stack (debug mode times each step and goes the long way). A task that ends cannot free the stack it stands
+ * on: it leaves itself in tasks->dead, and whoever runs next frees it.
  *
  * A parked task is woken by exactly one of: aw_wait_wake() by whoever completes what it waits for, or the cancellation
  * of a scope, which calls wait->cancel at once. The first one wins: the wait has left its list by then. */
@@ -153,8 +153,10 @@ static AW_COLD void die_of_overflow(const async_task *task)
 {
     char name[256];
 
-    fprintf(stderr, "libawait: stack overflow in task %s: its stack has %zu bytes (async_task_options.stack_size gives it more)\n",
-            aw_task_describe(task, name, sizeof name), (size_t)((char *)task->stack.top - (char *)task->stack.low));
+    fprintf(
+        stderr,
+        "libawait: stack overflow in task %s: its stack has %zu bytes (async_task_options.stack_size gives it more)\n",
+        aw_task_describe(task, name, sizeof name), (size_t)((char *)task->stack.top - (char *)task->stack.low));
     abort();
 }
 
@@ -200,11 +202,12 @@ static AW_COLD int refuse(async_task *task, const char *what)
         char name[256];
 
         scope->refusals_reported = true;
-        aw_loop_report(task->loop, task->reason, task, task->name, task->where, NULL,
-                       "task %s has ignored %d refused awaits in one cancelled scope (entered at %s; the newest is %s): "
-                       "it burns the CPU",
-                       aw_task_describe(task, name, sizeof name), AW_REFUSALS_REPORTED,
-                       scope->where ? scope->where : "the task's begin", what);
+        aw_loop_report(
+            task->loop, task->reason, task, task->name, task->where, NULL,
+            "task %s has ignored %d refused awaits in one cancelled scope (entered at %s; the newest is %s): "
+            "it burns the CPU",
+            aw_task_describe(task, name, sizeof name), AW_REFUSALS_REPORTED,
+            scope->where ? scope->where : "the task's begin", what);
     }
     return aw_scope_explain(task, what, task->reason);
 }

@@ -49,9 +49,10 @@ void aw_context_exit(struct aw_context *from, struct aw_context *to) __attribute
 /* Parks the caller on its stack, stores where in *save_sp, and goes on at to_sp. Keeps what the ABI says a call
  * keeps; not mxcsr and the x87 control word: tasks share the rounding mode. */
 #if defined __x86_64__ && !defined AW_SWITCH_UCONTEXT
-/* In the caller's own code: a call would leave an entry on the processor's stack of return addresses that no ret takes, and
- * each ret after the switch would be predicted wrongly. Two tasks that switch in the same place have the same returns
- * ahead, and all are right (yield among 1,000 tasks: 15 ns; with a call and a jump 35, with a call and ret 20: bench/yield).
+/* In the caller's own code: a call would leave an entry on the processor's stack of return addresses that no ret takes,
+ * and each ret after the switch would be predicted wrongly. Two tasks that switch in the same place have the same
+ * returns ahead, and all are right (yield among 1,000 tasks: 15 ns; with a call and a jump 35, with a call and ret 20:
+ * bench/yield).
  *
  * All registers are clobbered, so the compiler saves those that live; rbp it cannot be told of. A parked stack,
  * upwards from its sp: rbp, where to go on. The 128 bytes are the red zone. The jump is notrack because the place that

@@ -2,8 +2,8 @@
 /* Design notes: the life of a task's record. It lies at the top of the task's own stack, with the copied arguments
  * below it, so that creating a task takes one stack from the pool and no other memory.
  *
- * References: one for the creator, one for the loop until the function has returned. The record goes with the last one; if
- * the task failed and nobody looked, that is when it is reported. Every record stays in tasks->all until then, so
+ * References: one for the creator, one for the loop until the function has returned. The record goes with the last one;
+ * if the task failed and nobody looked, that is when it is reported. Every record stays in tasks->all until then, so
  * that closing a loop finds what is pending and what was forgotten. */
 #include "task/task.h"
 
@@ -69,7 +69,8 @@ static void record_init(async_task *task, struct aw_tasks *tasks, const struct a
 {
     async_task *creator = aw_thread.task;
 
-    /* The context and the root scope's timer-free head are the only large parts; all is set, nothing is cleared twice. */
+    /* The context and the root scope's timer-free head are the only large parts; all is set, nothing is cleared twice.
+     */
     memset(task, 0, sizeof *task);
     async_handle_init(&task->handle, aw_task_step);
     task->tasks = tasks;
@@ -132,7 +133,8 @@ async_task *aw_task_new(async_loop *loop, int (*fn)(void *), const void *args, s
     tasks = aw_loop_tasks(loop);
     r = tasks ? aw_stack_get(tasks->pool, stack_size_of(loop, options, size), &stack) : -ENOMEM;
     if (r < 0) {
-        aw_note_set(r, "async_create_task: %s: %s", name, r == -EINVAL ? "no such stack size" : "no memory for a stack");
+        aw_note_set(r, "async_create_task: %s: %s", name,
+                    r == -EINVAL ? "no such stack size" : "no memory for a stack");
         return NULL;
     }
     if (options && options->measure_stack)

@@ -32,10 +32,10 @@ struct aw_hold {
 /* What a chain of scopes is made of. A scope with a deadline has a timer behind it (scope.c). */
 struct aw_scope {
     struct aw_scope *parent;
-    int reason;      /* why it is cancelled; 0: it is not */
-    uint32_t magic;  /* AW_SCOPE_MAGIC while entered: a frame that was left by longjmp is found by it */
+    int reason;     /* why it is cancelled; 0: it is not */
+    uint32_t magic; /* AW_SCOPE_MAGIC while entered: a frame that was left by longjmp is found by it */
     bool shield;
-    bool expired;    /* its own deadline was the cause */
+    bool expired; /* its own deadline was the cause */
     bool refusals_reported;
     uint32_t refusals;
     const char *where;
@@ -51,12 +51,12 @@ struct async_task {
     struct async_handle handle; /* first: runs the task's next step */
     struct aw_context context;
     int budget;
-    int reason;                 /* what the next await is refused with: aw_scope_reason() kept at hand */
+    int reason; /* what the next await is refused with: aw_scope_reason() kept at hand */
     enum aw_task_state state;
-    int nosuspend;              /* regions that it is in */
-    struct aw_scope *scope;     /* innermost */
-    struct aw_wait *wait;       /* where it is parked */
-    async_task *eager_caller;   /* runs when this one suspends for the first time */
+    int nosuspend;            /* regions that it is in */
+    struct aw_scope *scope;   /* innermost */
+    struct aw_wait *wait;     /* where it is parked */
+    async_task *eager_caller; /* runs when this one suspends for the first time */
     struct aw_tasks *tasks;
     async_loop *loop;
     int (*fn)(void *arg);
@@ -69,14 +69,14 @@ struct async_task {
     const char *name, *where;
     struct aw_scope root;
     struct aw_list watches;
-    struct aw_list all;         /* every record, oldest first */
+    struct aw_list all; /* every record, oldest first */
     async_task_group *group;
     struct aw_list group_link;
     struct aw_context_node *values;
-    char *error;                /* the newest failure's sentence, kept while others run and after the end */
+    char *error; /* the newest failure's sentence, kept while others run and after the end */
     int error_code;
     char *cancel_message;
-    uint64_t done_order;        /* for as_completed */
+    uint64_t done_order; /* for as_completed */
     struct aw_stack stack;
 };
 
@@ -86,11 +86,11 @@ struct aw_tasks {
     async_loop *loop;
     struct aw_context loop_context; /* the stack that calls the turn */
     struct aw_stack_pool *pool;
-    async_task *dead;         /* ended and unreferenced: freed by whoever runs next, not on its own stack */
+    async_task *dead; /* ended and unreferenced: freed by whoever runs next, not on its own stack */
     struct aw_list all;
     struct aw_list groups;
     struct aw_list holds;
-    size_t live;              /* tasks that have not ended */
+    size_t live; /* tasks that have not ended */
     uint64_t done_order;
 };
 

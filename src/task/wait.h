@@ -27,10 +27,10 @@ struct aw_wait {
     const char *what;    /* "await_sleep": static text for dumps */
     const void *subject; /* what it waits for, for dumps; may be NULL */
     void (*cancel)(struct aw_wait *wait, int reason);
-    async_task *task;    /* set by park */
+    async_task *task; /* set by park */
     int result;
-    bool awake;          /* set by wake: later wakes are mistakes */
-    bool keeps_loop;     /* counts as something that can wake the loop (an infinite sleep) */
+    bool awake;      /* set by wake: later wakes are mistakes */
+    bool keeps_loop; /* counts as something that can wake the loop (an infinite sleep) */
 };
 
 /* What each await_* does first: ASYNC_ENOTASK; the reason of a cancelled scope; 0. Charges the task's budget, which
@@ -55,10 +55,11 @@ async_loop *aw_current_loop(void);
 
 /* ---- tasks, as far as servers need them ---- */
 
-/* Takes a bound call's stream argument (its first one) and starts it. `ended` is called on the loop's thread, outside of
- * the task, when it has ended; the failure counts as retrieved. The task is owned by the loop. NULL: no memory. */
-async_task *aw_task_create_handler(async_loop *loop, const struct aw_call *call, void *first_argument, const char *where,
-                                   void (*ended)(async_task *task, int result, void *arg), void *arg);
+/* Takes a bound call's stream argument (its first one) and starts it. `ended` is called on the loop's thread, outside
+ * of the task, when it has ended; the failure counts as retrieved. The task is owned by the loop. NULL: no memory. */
+async_task *aw_task_create_handler(async_loop *loop, const struct aw_call *call, void *first_argument,
+                                   const char *where, void (*ended)(async_task *task, int result, void *arg),
+                                   void *arg);
 void aw_call_free(struct aw_call *call);
 const char *aw_call_name(const struct aw_call *call);
 

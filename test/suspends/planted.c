@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Planted violations of the law of the two prefixes: test/suspends.py must refuse each bad_ function here, and no other.
- * Never built. */
+/* Planted violations of the law of the two prefixes: test/suspends.py must refuse each bad_ function here, and no
+ * other. Never built. */
 #include <await.h>
 
 int bad_direct(void);
