@@ -34,8 +34,9 @@ ASYNC_API async_task_group *async_task_group_new(void);
 /* Adds a task. A group that has failed already cancels it at once.
  *
  * suspends  no
- * returns   0; -ENOMEM group or task is NULL (the group has then failed with -ENOMEM)
- * owns      consumes the reference
+ * returns   0; -ENOMEM group or task is NULL (the group has then failed with -ENOMEM) · -EINVAL the task is in
+ *           a group already, of another loop, or the calling one
+ * owns      consumes the reference, whatever it returns but -EINVAL
  * threads   loop thread
  * asyncio   TaskGroup.create_task()
  */

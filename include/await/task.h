@@ -97,7 +97,7 @@ ASYNC_API void async_task_unref(async_task *task);
  * suspends  yes, if the task has not ended
  * returns   0 and *ret_result (NULL is allowed) the task's own result; the scope's reason
  * errors    -ENOMEM task is NULL · -EDEADLK the calling task itself
- * owns      consumes the reference, whatever it returns
+ * owns      consumes the reference, whatever it returns but -EDEADLK
  * threads   loop thread, in a task
  * asyncio   await task
  */
@@ -262,8 +262,8 @@ ASYNC_API size_t async_all_tasks(const async_loop *loop, async_task **ret_tasks,
  *
  * suspends  yes
  * returns   0; the scope's reason (then all were cancelled and have ended); else the first failure in
- *           the order of the arguments
- * owns      consumes every reference
+ *           the order of the arguments (-EDEADLK for the calling task itself)
+ * owns      consumes every reference but the calling task's own
  * threads   loop thread, in a task
  * asyncio   gather()
  */

@@ -217,3 +217,50 @@ ASYNC_TEST_PLAIN(closing_a_loop_frees_the_arguments_of_abandoned_jobs)
     ASYNC_CHECK_EQ(atomic_load(&freed), 40);
     gate_close(&gate);
 }
+
+static int count_long_in_the_frame(void *arg)
+{
+    struct long_count {
+        atomic_int begun;
+        volatile long count;
+    } *self = arg;
+
+    atomic_store(&self->begun, 1);
+    for (int i = 0; i < 20 * 1000 * 1000; i++)
+        self->count++;
+    return 0;
+}
+
+static atomic_int *long_count_begun;
+
+async_def(await_long_count)
+{
+    struct {
+        atomic_int begun;
+        volatile long count;
+    } here = { 0 };
+
+    long_count_begun = &here.begun;
+    return await_to_thread(count_long_in_the_frame, (void *)&here, NULL);
+}
+
+ASYNC_TEST_PLAIN(closing_a_loop_waits_for_a_job_that_uses_a_pending_task_s_frame)
+{
+    async_loop_options options = *async_test_options();
+    async_loop *loop;
+    async_task *task;
+
+    options.backend = "linux";
+    loop = async_loop_new(&options);
+    ASYNC_CHECK(loop);
+    async_set_running_loop(loop);
+    task = async_create_task(await_long_count);
+    ASYNC_CHECK(task);
+    async_task_unref(task);
+    while (!long_count_begun || !atomic_load(long_count_begun))
+        ASYNC_CHECK(async_loop_turn(loop, 0) >= 0);
+    async_set_running_loop(NULL);
+    ASYNC_CHECK_EQ(async_loop_close(loop), 0);
+    ASYNC_CHECK_EQ(async_test_reports(), 1);
+    ASYNC_CHECK_HAS(async_test_report(0), "pending");
+}

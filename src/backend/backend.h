@@ -75,6 +75,8 @@ struct aw_backend_ops {
     int (*job_submit)(struct aw_backend *backend, struct aw_job *job);
     /* 1: the job had not begun and never will, done() is not called; 0: too late. */
     int (*job_cancel)(struct aw_backend *backend, struct aw_job *job);
+    /* From now on no job begins; waits for those that have begun. done() of all comes later, from close(). */
+    void (*jobs_stop)(struct aw_backend *backend);
     /* Can another thread still post to this loop? 0 only when the process has none but this one and idle
      * ones of ours. Slow, and late by a moment when a thread has just ended: ask after a wait in vain. */
     int (*has_foreign_threads)(struct aw_backend *backend);

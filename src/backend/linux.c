@@ -162,6 +162,11 @@ static int linux_job_cancel(struct aw_backend *backend, struct aw_job *job)
     return aw_job_pool_cancel(&from_base(backend)->jobs, job);
 }
 
+static void linux_jobs_stop(struct aw_backend *backend)
+{
+    aw_job_pool_stop(&from_base(backend)->jobs);
+}
+
 static int linux_has_foreign_threads(struct aw_backend *backend)
 {
     unsigned idle = aw_job_pool_idle(&from_base(backend)->jobs);
@@ -239,5 +244,6 @@ const struct aw_backend_ops aw_backend_linux = {
     .wake = linux_wake,
     .job_submit = linux_job_submit,
     .job_cancel = linux_job_cancel,
+    .jobs_stop = linux_jobs_stop,
     .has_foreign_threads = linux_has_foreign_threads,
 };

@@ -23,7 +23,7 @@ struct aw_job_pool {
     struct aw_backend *backend;
     int64_t idle_limit;    /* ns that a thread waits for work before it ends */
     pthread_mutex_t mutex; /* for all below */
-    pthread_cond_t work_or_close;
+    pthread_cond_t work_or_close, all_idle;
     struct aw_list queued, finished;
     unsigned queued_count, idle_count, busy_count;
     bool closing;
@@ -32,6 +32,8 @@ struct aw_job_pool {
 };
 
 int aw_job_pool_init(struct aw_job_pool *pool, struct aw_backend *backend);
+/* As aw_backend_ops.jobs_stop says. */
+void aw_job_pool_stop(struct aw_job_pool *pool);
 /* As aw_backend_ops.close says. */
 void aw_job_pool_fini(struct aw_job_pool *pool);
 int aw_job_pool_submit(struct aw_job_pool *pool, struct aw_job *job);

@@ -35,7 +35,8 @@ static void run_next(struct aw_job_pool *pool)
     pthread_mutex_unlock(&pool->mutex);
     job->work(job); /* user code, maybe for long */
     pthread_mutex_lock(&pool->mutex);
-    pool->busy_count--;
+    if (--pool->busy_count == 0)
+        pthread_cond_broadcast(&pool->all_idle);
     first = append_finished(pool, job);
     if (first)
         pool->backend->ops->wake(pool->backend);
@@ -215,7 +216,12 @@ int aw_job_pool_init(struct aw_job_pool *pool, struct aw_backend *backend)
 
     if (r < 0)
         return r;
-    r = -pthread_mutex_init(&pool->mutex, NULL);
+    r = -pthread_cond_init(&pool->all_idle, NULL);
+    if (r == 0) {
+        r = -pthread_mutex_init(&pool->mutex, NULL);
+        if (r < 0)
+            pthread_cond_destroy(&pool->all_idle);
+    }
     if (r < 0) {
         pthread_cond_destroy(&pool->work_or_close);
         return r;
@@ -250,6 +256,15 @@ static void tell_threads_to_end(struct aw_job_pool *pool)
     pthread_mutex_unlock(&pool->mutex);
 }
 
+void aw_job_pool_stop(struct aw_job_pool *pool)
+{
+    tell_threads_to_end(pool);
+    pthread_mutex_lock(&pool->mutex);
+    while (pool->busy_count > 0)
+        pthread_cond_wait(&pool->all_idle, &pool->mutex);
+    pthread_mutex_unlock(&pool->mutex);
+}
+
 void aw_job_pool_fini(struct aw_job_pool *pool)
 {
     tell_threads_to_end(pool);
@@ -266,5 +281,6 @@ void aw_job_pool_fini(struct aw_job_pool *pool)
     }
     aw_job_pool_collect(pool);
     pthread_cond_destroy(&pool->work_or_close);
+    pthread_cond_destroy(&pool->all_idle);
     pthread_mutex_destroy(&pool->mutex);
 }

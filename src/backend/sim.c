@@ -97,6 +97,12 @@ static void sim_wake(struct aw_backend *backend)
     errno = saved;
 }
 
+/* Jobs run in wait() only, and nobody waits any more. */
+static void sim_jobs_stop(struct aw_backend *backend)
+{
+    (void)backend;
+}
+
 static int sim_has_foreign_threads(struct aw_backend *backend)
 {
     int threads = aw_sys_count_threads();
@@ -163,5 +169,6 @@ const struct aw_backend_ops aw_backend_sim = {
     .wake = sim_wake,
     .job_submit = aw_sim_job_submit,
     .job_cancel = aw_sim_job_cancel,
+    .jobs_stop = sim_jobs_stop,
     .has_foreign_threads = sim_has_foreign_threads,
 };

@@ -212,6 +212,8 @@ async_handle *async_loop_call_later(async_loop *loop, double delay, async_callba
         return NULL;
     }
     now = loop ? aw_loop_now(loop) : 0;
+    if (loop && !(delay > 0))
+        loop->tick_at_poll = INT64_MIN; /* due in the very next turn, which must look */
     return call_at_ns(loop, aw_ns_add(now, delay > 0 ? aw_ns_from_seconds(delay) : 0), callback, arg,
                       "async_call_later");
 }

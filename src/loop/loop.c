@@ -164,6 +164,7 @@ int async_loop_close(async_loop *loop)
     if (loop->in_turn || loop->is_running || loop->closed)
         return aw_fail(loop, -EBUSY, "async_loop_close: the loop is running");
     loop->closed = true;
+    loop->backend->ops->jobs_stop(loop->backend); /* a job may use memory on the stack of a task that is about to go */
     close_parts(loop);
     aw_callbacks_fini(loop);
     aw_watchers_fini(loop);

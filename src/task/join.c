@@ -86,7 +86,9 @@ int await_task(async_task *task, int *ret_result)
         r = join_one(task, "await_task", join_cancelled);
     if (r == 0)
         take_result(task, ret_result);
-    if (task && r != -EDEADLK)
+    if (r == -EDEADLK)
+        return r; /* its own reference is not the caller's to give */
+    if (task)
         task->retrieved |= task->state == AW_TASK_DONE;
     async_task_unref(task);
     return r;
@@ -200,7 +202,8 @@ ASYNC_SUSPENDS static int gather_all(async_task *const *tasks, size_t count, int
         }
         if (ret_results && reason == 0)
             ret_results[i] = result;
-        async_task_unref(tasks[i]);
+        if (tasks[i] != aw_thread.task) /* whose own reference is not the caller's to give */
+            async_task_unref(tasks[i]);
     }
     return reason != 0 ? aw_scope_explain(aw_thread.task, "await_gather", reason) : 0;
 }

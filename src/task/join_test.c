@@ -47,11 +47,11 @@ ASYNC_TEST(a_task_cannot_join_itself)
 {
     async_task *self = async_current_task();
 
-    ASYNC_CHECK_EQ(await_task(async_task_ref(self), NULL), -EDEADLK);
+    ASYNC_CHECK_EQ(await_task(self, NULL), -EDEADLK);
     ASYNC_CHECK_HAS(async_last_error(), "waits for itself");
-    ASYNC_CHECK_EQ(await_wait_for(async_task_ref(self), 1, NULL), -EDEADLK);
+    ASYNC_CHECK_EQ(await_wait_for(self, 1, NULL), -EDEADLK);
     ASYNC_CHECK_EQ(await_shield(self, NULL), -EDEADLK);
-    ASYNC_CHECK_EQ(await_gather(async_task_ref(self)), -EDEADLK);
+    ASYNC_CHECK_EQ(await_gather(self), -EDEADLK);
     ASYNC_CHECK_EQ(await_wait(&self, 1, ASYNC_ALL_COMPLETED), -EDEADLK);
 }
 
