@@ -218,7 +218,8 @@ def ucontext(build_dir):
     return unit_jobs(build_dir, "ucontext ", sources("src/task/*_test.c")) + conformance_jobs(build_dir, [("sim", 0), ("linux", 0)], "ucontext ")
 
 
-@suite(needs=["aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu", "qemu-aarch64:qemu-user"], variant=None)
+@suite(needs=["aarch64-linux-gnu-gcc:gcc-aarch64-linux-gnu", "/usr/aarch64-linux-gnu/include/stdio.h:libc6-dev-arm64-cross",
+              "qemu-aarch64:qemu-user"], variant=None)
 def aarch64(build_dir):
     return script("test/aarch64/run.sh")
 
