@@ -76,6 +76,18 @@ static int make_stream(async_loop *loop, int fd, const struct aw_address *addres
     return r;
 }
 
+/* The addresses are named unless there was one and it is what the caller has written. */
+static AW_COLD int fail(async_loop *loop, const struct failures *failures, const char *host, const char *port,
+                        int error)
+{
+    char own[sizeof failures->text];
+
+    snprintf(own, sizeof own, "%s:%s: %s", host, port, async_strerror(error));
+    if (strcmp(own, failures->text) == 0)
+        return aw_fail(loop, error, "%s: %s", what, own);
+    return aw_fail(loop, error, "%s: %s (%s)", what, own, failures->text);
+}
+
 ASYNC_SUSPENDS static int connect_one_of(async_loop *loop, const struct aw_lookup *lookup, const char *host,
                                          const char *port, async_stream **ret_stream)
 {
@@ -95,7 +107,7 @@ ASYNC_SUSPENDS static int connect_one_of(async_loop *loop, const struct aw_looku
             return 0;
         add_failure(&failures, &lookup->addresses[i], r);
     }
-    return aw_fail(loop, r, "%s: %s:%s: %s (%s)", what, host, port, async_strerror(r), failures.text);
+    return fail(loop, &failures, host, port, r);
 }
 
 int await_open_connection(const char *host, const char *port, async_stream **ret_stream)

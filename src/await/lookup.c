@@ -70,7 +70,8 @@ int aw_lookup_await(struct aw_lookup *lookup, async_loop *loop, const char *host
     if (r >= 0)
         r = aw_wait_park(&self.wait);
     if (r < 0 && !self.cut)
-        return aw_fail(loop, r, "%s: %s:%s: %s", what, host ? host : "", port ? port : "", async_strerror(r));
+        return aw_fail(loop, r, "%s: %s:%s: %s", what, host ? host : "", port ? port : "",
+                       r == -EINVAL ? "ports end at 65535" : async_strerror(r));
     return r;
 }
 

@@ -53,6 +53,25 @@ ASYNC_TEST(a_failed_name_says_what_each_address_said)
     ASYNC_CHECK_HAS(async_last_error(), "127.0.0.1:");
 }
 
+ASYNC_TEST(a_failed_number_is_named_once)
+{
+    char expected[128];
+    const char *port = await_free_port();
+    async_stream *stream = NULL;
+
+    snprintf(expected, sizeof expected, "await_open_connection: " HOST ":%s: %s", port, async_strerror(-ECONNREFUSED));
+    ASYNC_CHECK_EQ(await_open_connection(HOST, port, &stream), -ECONNREFUSED);
+    ASYNC_CHECK_STR(async_last_error(), expected);
+}
+
+ASYNC_TEST(a_port_that_cannot_be_is_refused_with_its_number)
+{
+    async_stream *stream = NULL;
+
+    ASYNC_CHECK_EQ(await_open_connection(HOST, "65536", &stream), -EINVAL);
+    ASYNC_CHECK_HAS(async_last_error(), HOST ":65536: ports end at 65535");
+}
+
 ASYNC_TEST(an_unknown_name_or_service_is_an_error_of_its_own)
 {
     async_stream *stream = NULL;
