@@ -71,7 +71,7 @@ static int sleep_until_woken(struct aw_sim *sim)
 static int sim_wait(struct aw_backend *backend, int64_t timeout, struct aw_event *events, int capacity)
 {
     struct aw_sim *sim = aw_sim_from_base(backend);
-    bool has_jobs = !aw_list_is_empty(&sim->jobs);
+    bool has_jobs = !aw_list_is_empty(&sim->jobs) && !sim->jobs_stopped;
     int count;
 
     if (has_jobs)
@@ -97,10 +97,10 @@ static void sim_wake(struct aw_backend *backend)
     errno = saved;
 }
 
-/* Jobs run in wait() only, and nobody waits any more. */
+/* None is under way: they run in wait() only. */
 static void sim_jobs_stop(struct aw_backend *backend)
 {
-    (void)backend;
+    aw_sim_from_base(backend)->jobs_stopped = true;
 }
 
 static int sim_has_foreign_threads(struct aw_backend *backend)
@@ -153,6 +153,7 @@ static void sim_close(struct aw_backend *backend)
     struct aw_sim *sim = aw_sim_from_base(backend);
     async_allocator allocator = sim->allocator;
 
+    sim->jobs_stopped = true;
     aw_sim_drop_jobs(sim);
     aw_sim_sockets_fini(sim);
     aw_free(&allocator, sim);

@@ -94,6 +94,7 @@ struct aw_sim {
 
     struct aw_list ready; /* aw_sim_watch.ready: what wait() looks at, in the order in which it happened */
     struct aw_list jobs;
+    bool jobs_stopped;
     AW_ATOMIC(uint32_t) woken; /* a futex: other threads and signal handlers write it */
 
     struct aw_sim_socket **sockets; /* indexed by descriptor - AW_SIM_FIRST_FD */

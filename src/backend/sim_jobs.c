@@ -7,8 +7,12 @@ enum job_state { IDLE, PENDING, BEGUN };
 
 int aw_sim_job_submit(struct aw_backend *backend, struct aw_job *job)
 {
+    struct aw_sim *sim = aw_sim_from_base(backend);
+
+    if (sim->jobs_stopped)
+        return -EAGAIN;
     job->state = PENDING;
-    aw_list_append(&aw_sim_from_base(backend)->jobs, &job->link);
+    aw_list_append(&sim->jobs, &job->link);
     return 0;
 }
 

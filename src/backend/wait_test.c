@@ -315,6 +315,23 @@ BOTH(close_calls_done_of_every_job_and_drops_what_has_not_begun)
     ASYNC_CHECK(job.worked <= 1);
 }
 
+BOTH(after_jobs_stop_none_begins_and_none_is_taken)
+{
+    struct world mine;
+    struct job job, late;
+
+    world_open(&mine, w->ops, 0);
+    init_job(&mine, &job);
+    init_job(&mine, &late);
+    submit(&mine, &job);
+    mine.ops->jobs_stop(mine.backend);
+    ASYNC_CHECK_EQ(mine.ops->job_submit(mine.backend, &late.job), -EAGAIN);
+    ASYNC_CHECK_EQ(job.done, 0); /* its done() is close()'s */
+    world_close(&mine);
+    ASYNC_CHECK_EQ(job.done, 1);
+    ASYNC_CHECK_EQ(late.worked + late.done, 0);
+}
+
 BOTH(a_job_that_is_done_ends_the_wait_and_hides_no_event)
 {
     struct job job;
